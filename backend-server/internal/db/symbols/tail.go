@@ -1,0 +1,300 @@
+package symbols
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"strings"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// Mark is the size of every table at some moment. What was added after a mark
+// is the tail, the part that a log must hold before anything may refer to it.
+type Mark struct {
+	Strings, Mappings, Functions, Locations, Nodes, Stacks uint32
+}
+
+// Mark returns the sizes of the tables as they stand.
+func (in *Interner) Mark() Mark {
+	t := &in.t
+	return Mark{uint32(len(t.Strings)), uint32(len(t.Mappings)), uint32(len(t.Functions)),
+		uint32(len(t.Locations)), uint32(len(t.Nodes)), uint32(len(t.Stacks))}
+}
+
+// AppendTail appends what was added since from to dst, as a log keeps it:
+//
+//	six tables in the order strings, mappings, functions, locations, nodes,
+//	stacks, each: uvarint first index, uvarint count, entries
+//	string    uvarint length, bytes
+//	mapping   uvarint start, limit, offset, file, build ID, has functions
+//	function  uvarint name, system name, file name, varint start line
+//	location  uvarint mapping, address, number of lines; per line uvarint
+//	          function, varint line
+//	node      uvarint distance to the parent, uvarint location
+//	stack     uvarint node
+func (in *Interner) AppendTail(dst []byte, from Mark) []byte {
+	t := &in.t
+	u, v := binary.AppendUvarint, binary.AppendVarint
+	head := func(dst []byte, first uint32, size int) []byte {
+		return u(u(dst, uint64(first)), uint64(size)-uint64(first))
+	}
+	dst = head(dst, from.Strings, len(t.Strings))
+	for _, s := range t.Strings[from.Strings:] {
+		dst = append(u(dst, uint64(len(s))), s...)
+	}
+	dst = head(dst, from.Mappings, len(t.Mappings))
+	for _, m := range t.Mappings[from.Mappings:] {
+		dst = u(u(u(u(u(dst, m.Start), m.Limit), m.Offset), uint64(m.File)), uint64(m.BuildID))
+		dst = u(dst, boolByte(m.HasFunctions))
+	}
+	dst = head(dst, from.Functions, len(t.Functions))
+	for _, f := range t.Functions[from.Functions:] {
+		dst = v(u(u(u(dst, uint64(f.Name)), uint64(f.SystemName)), uint64(f.Filename)), f.StartLine)
+	}
+	dst = head(dst, from.Locations, len(t.Locations))
+	for _, l := range t.Locations[from.Locations:] {
+		dst = u(u(u(dst, uint64(l.Mapping)), l.Address), uint64(l.LineEnd-l.LineStart))
+		for _, line := range t.Lines[l.LineStart:l.LineEnd] {
+			dst = v(u(dst, uint64(line.Function)), line.Line)
+		}
+	}
+	dst = head(dst, from.Nodes, len(t.Nodes))
+	for i, n := range t.Nodes[from.Nodes:] {
+		dst = u(u(dst, uint64(from.Nodes)+uint64(i)-uint64(n.Parent)), uint64(n.Location))
+	}
+	dst = head(dst, from.Stacks, len(t.Stacks))
+	for _, s := range t.Stacks[from.Stacks:] {
+		dst = u(dst, uint64(s))
+	}
+	return dst
+}
+
+func boolByte(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// LostName is the name of the frame that stands for symbols whose log record
+// was destroyed. Values keep their place in every total.
+const LostName = "[lost symbols]"
+
+// ReplayTail adds a tail that AppendTail wrote and returns the bytes behind
+// it. Where entries before the tail are missing, because their record was
+// destroyed, it fills the gap with entries named LostName. A tail that cannot
+// be read is Corrupt; the tables may then hold part of it, which is harmless.
+func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
+	r := tailReader{b: b}
+	first, n := r.section(len(in.t.Strings))
+	in.fill(Mark{Strings: first})
+	for range n {
+		in.replayString(r.text())
+	}
+	first, n = r.section(len(in.t.Mappings))
+	in.fill(Mark{Mappings: first})
+	for range n {
+		m := profile.Mapping{Start: r.uvarint(), Limit: r.uvarint(), Offset: r.uvarint()}
+		m.File, m.BuildID = r.index(len(in.t.Strings)), r.index(len(in.t.Strings))
+		m.HasFunctions = r.uvarint() != 0
+		in.addMappingAt(m)
+	}
+	first, n = r.section(len(in.t.Functions))
+	in.fill(Mark{Functions: first})
+	for range n {
+		f := profile.Function{Name: r.index(len(in.t.Strings)), SystemName: r.index(len(in.t.Strings)), Filename: r.index(len(in.t.Strings)), StartLine: r.varint()}
+		in.addFunctionAt(f)
+	}
+	first, n = r.section(len(in.t.Locations))
+	in.fill(Mark{Locations: first})
+	for range n {
+		in.replayLocation(&r)
+	}
+	first, n = r.section(len(in.t.Nodes))
+	in.fill(Mark{Nodes: first})
+	for range n {
+		up := r.uvarint()
+		size := uint64(len(in.t.Nodes))
+		if up == 0 || up > size {
+			r.fail("node %d is %d above its parent", size, up)
+		}
+		loc := r.index(len(in.t.Locations))
+		if r.err != nil {
+			break
+		}
+		in.addNodeAt(Node{Parent: uint32(size - up), Location: loc})
+	}
+	first, n = r.section(len(in.t.Stacks))
+	in.fill(Mark{Stacks: first})
+	for range n {
+		node := r.index(len(in.t.Nodes))
+		if r.err != nil {
+			break
+		}
+		in.addStack(in.hashStack(node), node)
+	}
+	return r.b, r.err
+}
+
+func (in *Interner) replayString(s string) {
+	i := uint32(len(in.t.Strings))
+	in.t.Strings = append(in.t.Strings, strings.Clone(s))
+	in.textBytes += int64(len(s))
+	in.strings.insert(maphash.String(in.seed, s), i, func(i uint32) uint64 { return maphash.String(in.seed, in.t.Strings[i]) })
+}
+
+func (in *Interner) replayLocation(r *tailReader) {
+	l := profile.Location{Mapping: r.index(len(in.t.Mappings)), Address: r.uvarint()}
+	lines := r.count(2)
+	l.LineStart = uint32(len(in.t.Lines))
+	for range lines {
+		in.t.Lines = append(in.t.Lines, profile.Line{Function: r.index(len(in.t.Functions)), Line: r.varint()})
+	}
+	l.LineEnd = uint32(len(in.t.Lines))
+	if r.err == nil {
+		in.addLocationAt(l)
+	}
+}
+
+// The add…At functions append an entry whatever there is already: replay must
+// give every entry the index it had.
+
+func (in *Interner) addMappingAt(m profile.Mapping) {
+	i := uint32(len(in.t.Mappings))
+	in.t.Mappings = append(in.t.Mappings, m)
+	in.mappings.insert(hashMapping(m), i, func(i uint32) uint64 { return hashMapping(in.t.Mappings[i]) })
+}
+
+func (in *Interner) addFunctionAt(f profile.Function) {
+	i := uint32(len(in.t.Functions))
+	in.t.Functions = append(in.t.Functions, f)
+	in.functions.insert(hashFunction(f), i, func(i uint32) uint64 { return hashFunction(in.t.Functions[i]) })
+}
+
+func (in *Interner) addLocationAt(l profile.Location) {
+	i := uint32(len(in.t.Locations))
+	in.t.Locations = append(in.t.Locations, l)
+	in.locations.insert(in.rehashLocation(i), i, in.rehashLocation)
+}
+
+func (in *Interner) addNodeAt(n Node) {
+	i := uint32(len(in.t.Nodes))
+	in.t.Nodes = append(in.t.Nodes, n)
+	in.children.insert(hashNode(n), i, func(i uint32) uint64 { return hashNode(in.t.Nodes[i]) })
+}
+
+func (in *Interner) hashStack(node uint32) uint64 {
+	depth := uint64(0)
+	for n := node; n != 0; n = in.t.Nodes[n].Parent {
+		depth++
+	}
+	hash := depth + 1
+	for n := node; n != 0; n = in.t.Nodes[n].Parent {
+		hash = mix(hash, uint64(in.t.Nodes[n].Location))
+	}
+	return hash
+}
+
+// fill pads each table up to the size in m with entries named LostName.
+func (in *Interner) fill(m Mark) {
+	for int(m.Strings) > len(in.t.Strings) {
+		in.replayString(LostName)
+	}
+	for int(m.Mappings) > len(in.t.Mappings) {
+		in.addMappingAt(profile.Mapping{})
+	}
+	for int(m.Functions) > len(in.t.Functions) {
+		in.addFunctionAt(in.t.Functions[lostFunction])
+	}
+	for int(m.Locations) > len(in.t.Locations) {
+		in.addLocationAt(in.t.Locations[lostLocation])
+	}
+	for int(m.Nodes) > len(in.t.Nodes) {
+		in.addNodeAt(Node{Parent: 0, Location: lostLocation})
+	}
+	for int(m.Stacks) > len(in.t.Stacks) {
+		in.addStack(in.hashStack(lostNode), lostNode)
+	}
+}
+
+// tailReader reads varints until the first fault, after which it returns
+// zeros and keeps the fault.
+type tailReader struct {
+	b   []byte
+	err error
+}
+
+func (r *tailReader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fault.New(fault.Corrupt, "symbol tail: "+format, args...)
+	}
+	r.b = nil
+}
+
+func (r *tailReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("cut off or overlong number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *tailReader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("cut off or overlong number")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads a number of entries, each of which takes least bytes or more.
+func (r *tailReader) count(least int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)/least) {
+		r.fail("%d entries in %d bytes", n, len(r.b))
+		return 0
+	}
+	return int(n)
+}
+
+// maxGap bounds how many entries a destroyed record may be taken to have
+// held, so that a wrong number cannot make the tables grow without end.
+const maxGap = 1 << 24
+
+// section reads the head of a table's part: its first index, which may lie
+// behind the size entries that are there but not before their end, and the
+// number of entries.
+func (r *tailReader) section(size int) (uint32, int) {
+	first := r.uvarint()
+	if r.err == nil && (first < uint64(size) || first > uint64(size)+maxGap) {
+		r.fail("part begins at %d, the table has %d", first, size)
+		return 0, 0
+	}
+	n := r.count(1)
+	return uint32(first), n
+}
+
+func (r *tailReader) index(size int) uint32 {
+	v := r.uvarint()
+	if v >= uint64(size) {
+		r.fail("index %d in a table of %d", v, size)
+		return 0
+	}
+	return uint32(v)
+}
+
+func (r *tailReader) text() string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail("string of %d in %d bytes", n, len(r.b))
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
