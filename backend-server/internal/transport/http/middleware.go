@@ -1,0 +1,81 @@
+package http
+
+import (
+	"errors"
+	nethttp "net/http"
+	"runtime/debug"
+
+	"connectrpc.com/connect"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+)
+
+// withTenant puts the request's tenant into its context, or refuses it.
+func (s *Server) withTenant(next nethttp.Handler) nethttp.Handler {
+	refusals := connect.NewErrorWriter()
+	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		id := tenant.Anonymous
+		if s.cfg.Multitenancy {
+			var err error
+			if id, err = tenantOf(r); err != nil {
+				refuse(refusals, w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r.WithContext(tenant.With(r.Context(), id)))
+	})
+}
+
+func tenantOf(r *nethttp.Request) (string, error) {
+	id := r.Header.Get(tenant.Header)
+	if id == "" {
+		return tenant.From(r.Context())
+	}
+	return id, tenant.Validate(id)
+}
+
+// refuse answers with err in the protocol of the request.
+func refuse(refusals *connect.ErrorWriter, w nethttp.ResponseWriter, r *nethttp.Request, err error) {
+	code, status := connect.CodeInternal, nethttp.StatusInternalServerError
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		code, status = connect.CodeUnauthenticated, nethttp.StatusUnauthorized
+	case fault.Invalid:
+		code, status = connect.CodeInvalidArgument, nethttp.StatusBadRequest
+	}
+	if refusals.IsSupported(r) {
+		_ = refusals.Write(w, r, connect.NewError(code, err))
+		return
+	}
+	nethttp.Error(w, err.Error(), status)
+}
+
+func (s *Server) withBodyLimit(next nethttp.Handler) nethttp.Handler {
+	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		r.Body = nethttp.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyBytes))
+		next.ServeHTTP(w, r)
+	})
+}
+
+var errPanicked = errors.New("internal error: the request made the server panic; its log has the details")
+
+// withRecovery ends a request that panics with an error, and goes on.
+func (s *Server) withRecovery(next nethttp.Handler) nethttp.Handler {
+	refusals := connect.NewErrorWriter()
+	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if err, ok := p.(error); ok && errors.Is(err, nethttp.ErrAbortHandler) {
+				panic(p)
+			}
+			s.metrics.panics.Inc()
+			s.logger.Error("request panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			refuse(refusals, w, r, errPanicked)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
