@@ -1,0 +1,17 @@
+// Package bucket is the long-term storage: an object store, opened from the
+// configuration, and the rules for what lies in it.
+//
+// The store itself is thanos-io/objstore's. This package adds the names of all
+// objects (paths.go), the upload of a block, and reading one by range.
+//
+// An upload can be cut off anywhere, by a crash or by the store, and some
+// stores (a file system among them) can be left with half an object. Hence:
+//
+//	B1  the meta file is uploaded last, after every other object of the block
+//	    has been found to be there with the size that the meta file states; a
+//	    block without a meta file does not exist for readers;
+//	B2  an upload that is repeated goes on where the last one ended: an object
+//	    is skipped only if its size and checksum are those of the meta file;
+//	B3  a file that does not have the checksum its block states is not
+//	    uploaded: a copy of a broken block must not pass for a good one.
+package bucket

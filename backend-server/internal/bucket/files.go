@@ -1,0 +1,91 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/thanos-io/objstore"
+	"github.com/thanos-io/objstore/providers/filesystem"
+)
+
+// files is objstore's filesystem bucket with uploads that are atomic and
+// durable, as those of real object stores are.
+type files struct {
+	*filesystem.Bucket
+	dir string
+}
+
+func newFiles(dir string) (*files, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := filesystem.NewBucket(abs)
+	if err != nil {
+		return nil, err
+	}
+	return &files{Bucket: b, dir: abs}, nil
+}
+
+// Upload implements objstore.Bucket: the object appears whole, synced to disk,
+// or not at all. What a crash leaves is one hidden file beside the object,
+// which the next try overwrites.
+func (b *files) Upload(ctx context.Context, name string, r io.Reader, _ ...objstore.ObjectUploadOption) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	target := filepath.Join(b.dir, filepath.FromSlash(name))
+	parent := filepath.Dir(target)
+	if err := makeDirs(b.dir, parent); err != nil {
+		return err
+	}
+	partial := filepath.Join(parent, "."+filepath.Base(target)+".partial")
+	if err := writeSynced(partial, r); err != nil {
+		return errors.Join(err, os.Remove(partial))
+	}
+	if err := os.Rename(partial, target); err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func writeSynced(name string, r io.Reader) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// makeDirs makes dir and its parents so that they survive a power cut. It
+// syncs upwards until a directory that was there before, at most to root.
+func makeDirs(root, dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if dir != root && parent != dir {
+		if err := makeDirs(root, parent); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,103 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/thanos-io/objstore"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+)
+
+// Tenants lists the tenants that have something in the bucket.
+func Tenants(ctx context.Context, bkt objstore.BucketReader) ([]string, error) {
+	var out []string
+	err := bkt.Iter(ctx, "", func(name string) error {
+		if id := lastPart(name); name == id+objstore.DirDelim && tenant.Validate(id) == nil {
+			out = append(out, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", err)
+	}
+	return out, nil
+}
+
+// Blocks lists the blocks of a tenant, those without a meta file included.
+func Blocks(ctx context.Context, bkt objstore.BucketReader, tenantID string) ([]ulid.ULID, error) {
+	var out []ulid.ULID
+	err := bkt.Iter(ctx, tenantBlocks(tenantID), func(name string) error {
+		if id, err := ulid.ParseStrict(lastPart(name)); err == nil {
+			out = append(out, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list blocks of %s: %w", tenantID, err)
+	}
+	return out, nil
+}
+
+// Meta reads the meta file of a block. Where there is none, because the upload
+// is not finished, the error is of kind NotFound.
+func Meta(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID) ([]byte, error) {
+	b, err := readAll(ctx, bkt, object(tenantID, id, metaFile))
+	if err != nil {
+		return nil, fmt.Errorf("meta file of block %s: %w", id, err)
+	}
+	return b, nil
+}
+
+func readAll(ctx context.Context, bkt objstore.BucketReader, name string) ([]byte, error) {
+	r, err := bkt.Get(ctx, name)
+	if err != nil {
+		return nil, mark(bkt, err)
+	}
+	b, err := io.ReadAll(r)
+	return b, errors.Join(err, r.Close())
+}
+
+// mark gives errors of the store their kind.
+func mark(bkt objstore.BucketReader, err error) error {
+	if bkt.IsObjNotFoundErr(err) {
+		return fault.Mark(fault.NotFound, err)
+	}
+	return err
+}
+
+// Source reads the files of one block by range.
+type Source struct {
+	bkt    objstore.BucketReader
+	tenant string
+	id     ulid.ULID
+}
+
+// NewSource returns a source for a block of the bucket.
+func NewSource(bkt objstore.BucketReader, tenantID string, id ulid.ULID) *Source {
+	return &Source{bkt, tenantID, id}
+}
+
+// ReadAt fills p with the bytes of the file name from off on. A file that ends
+// before p is full is Corrupt, one that is not there NotFound.
+func (s *Source) ReadAt(ctx context.Context, name string, p []byte, off int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	r, err := s.bkt.GetRange(ctx, object(s.tenant, s.id, name), off, int64(len(p)))
+	if err != nil {
+		return fmt.Errorf("block %s: %s: %w", s.id, name, mark(s.bkt, err))
+	}
+	n, err := io.ReadFull(r, p)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fault.New(fault.Corrupt, "ends at byte %d, before %d", off+int64(n), off+int64(len(p)))
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("block %s: %s: %w", s.id, name, err)
+	}
+	return nil
+}
