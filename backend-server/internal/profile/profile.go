@@ -100,9 +100,10 @@ type Profile struct {
 
 // DroppedCounters say what normalisation took away from a profile.
 type DroppedCounters struct {
-	NegativeSamples int // samples with a negative value, dropped whole
-	ZeroSamples     int // samples of which all values are zero
-	TruncatedStacks int // stacks over the depth limit, cut at the root end
+	NegativeSamples   int // samples with a negative value, dropped whole
+	ZeroSamples       int // samples of which all values are zero
+	TruncatedStacks   int // stacks over the depth limit, cut at the root end
+	UnlabelledSamples int // samples kept without their labels: too many distinct label sets
 }
 
 // Row returns the values of sample i, one for each sample type.

@@ -1,0 +1,293 @@
+package pprof
+
+import (
+	"math"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxSize            = 64 << 20
+	DefaultMaxStackDepth      = 4096
+	DefaultMaxSampleLabelSets = 100
+)
+
+// Options bound what a profile may hold. A zero field stands for its default.
+type Options struct {
+	MaxSize            int64 // bytes after decompression; more is an error
+	MaxStackDepth      int   // frames; deeper stacks are cut
+	MaxSampleLabelSets int   // distinct label sets of samples; further ones are dropped, the samples kept
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxSize <= 0 {
+		o.MaxSize = DefaultMaxSize
+	}
+	// Positions in the bytes are kept in 32 bits.
+	o.MaxSize = min(o.MaxSize, math.MaxInt32)
+	if o.MaxStackDepth <= 0 {
+		o.MaxStackDepth = DefaultMaxStackDepth
+	}
+	if o.MaxSampleLabelSets <= 0 {
+		o.MaxSampleLabelSets = DefaultMaxSampleLabelSets
+	}
+	return o
+}
+
+// A Decoder decodes one profile after the other into the same arrays. The zero
+// Decoder is ready for use; it must not be used by two goroutines at once.
+type Decoder struct {
+	opts     Options
+	inflater inflater
+	plain    []byte // the message being decoded
+	out      profile.Profile
+
+	mappings, functions, locations, samples []span // the messages of each kind
+	types                                   []typeRef
+	periodType                              typeRef
+
+	mappingIDs, functionIDs, locationIDs idTable
+
+	names    nameTable
+	labels   labelTable
+	maxLines uint32 // most lines of one location
+
+	truncatedAt  uint32 // the location [truncated], once made
+	spareSamples []profile.Sample
+	spareValues  []int64
+}
+
+// A span is where a message lies in the bytes.
+type span struct{ start, end uint32 }
+
+// A typeRef is a ValueType whose strings are still indices, unchecked.
+type typeRef struct{ typ, unit uint64 }
+
+// Decode decodes raw, which may be compressed, into a normalised profile. The
+// profile and its strings are good until the next call of Decode or Reset, and
+// only while the caller leaves raw as it is.
+func (d *Decoder) Decode(raw []byte, opts Options) (*profile.Profile, error) {
+	d.opts = opts.withDefaults()
+	d.plain = raw
+	if isGzip(raw) {
+		var err error
+		if d.plain, err = d.inflater.inflate(raw, d.opts.MaxSize); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(d.plain) == 0:
+		return nil, malformed("profile is empty: 0 bytes")
+	case int64(len(d.plain)) > d.opts.MaxSize:
+		return nil, tooLarge("uncompressed", d.opts.MaxSize)
+	}
+	d.begin()
+	if err := d.walk(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(*Decoder) error{
+		(*Decoder).decodeTypes, (*Decoder).decodeMappings, (*Decoder).decodeFunctions,
+		(*Decoder).decodeLocations, (*Decoder).decodeSamples,
+	} {
+		if err := step(d); err != nil {
+			return nil, err
+		}
+	}
+	d.sortByGroup()
+	return &d.out, nil
+}
+
+// Plain returns the decompressed bytes of the profile last decoded. They are
+// good as long as the profile is.
+func (d *Decoder) Plain() []byte { return d.plain }
+
+// maxKept is the most memory a Decoder takes along into its next use.
+const maxKept = 16 << 20
+
+// Reset forgets the profile and its bytes, and lets go of unusually large
+// buffers, so that the Decoder can wait in a pool.
+func (d *Decoder) Reset() {
+	if cap(d.inflater.buf)+cap(d.out.Samples)*40+cap(d.out.Frames)*4+cap(d.out.Locations)*48 > maxKept {
+		*d = Decoder{}
+		return
+	}
+	d.plain = nil
+	clear(d.out.Strings[:cap(d.out.Strings)])
+	clear(d.out.Types[:cap(d.out.Types)])
+	d.labels.forget()
+	d.begin()
+}
+
+// begin empties all arrays, keeping their memory.
+func (d *Decoder) begin() {
+	o := &d.out
+	d.out = profile.Profile{
+		Types: o.Types[:0], Strings: o.Strings[:0], Mappings: o.Mappings[:0], Functions: o.Functions[:0],
+		Lines: o.Lines[:0], Locations: o.Locations[:0], Frames: o.Frames[:0], Samples: o.Samples[:0],
+		Values: o.Values[:0], LabelSets: o.LabelSets[:0],
+	}
+	d.mappings, d.functions, d.locations, d.samples = d.mappings[:0], d.functions[:0], d.locations[:0], d.samples[:0]
+	d.types, d.periodType, d.maxLines = d.types[:0], typeRef{}, 0
+	d.names.reset()
+	d.labels.reset()
+}
+
+// walk goes over the top level of the message once. It reads the plain fields,
+// cuts out the strings, and notes where the other messages lie.
+func (d *Decoder) walk() error {
+	var f wireField
+	for i := 0; i < len(d.plain); {
+		at, err := i, error(nil)
+		if i, err = f.next(d.plain, i); err != nil {
+			return malformed("profile, byte %d: %w", at, err)
+		}
+		if err = d.topField(&f, uint32(i)); err != nil {
+			return err
+		}
+	}
+	if len(d.out.Strings) == 0 {
+		return malformed("string_table is empty; string_table[0] must be \"\"")
+	}
+	if len(d.types) == 0 {
+		return malformed("sample_type is missing: the profile has no sample types")
+	}
+	return nil
+}
+
+// topField takes one field of the profile, which ends at byte end.
+func (d *Decoder) topField(f *wireField, end uint32) error {
+	at := span{end - uint32(len(f.data)), end}
+	switch f.number {
+	case 1, 2, 3, 4, 5, 6, 11:
+		if f.wire != wireBytes {
+			return d.topError(f, errType)
+		}
+	case 9, 10, 12:
+		if f.wire != wireVarint {
+			return d.topError(f, errType)
+		}
+	}
+	switch f.number {
+	case 1:
+		ref, err := readType(f.data)
+		if err != nil {
+			return malformed("sample_type[%d]: %w", len(d.types), err)
+		}
+		d.types = append(d.types, ref)
+	case 2:
+		d.samples = append(d.samples, at)
+	case 3:
+		d.mappings = append(d.mappings, at)
+	case 4:
+		d.locations = append(d.locations, at)
+	case 5:
+		d.functions = append(d.functions, at)
+	case 6:
+		return d.addString(f.data)
+	case 9:
+		if d.out.TimeNanos != 0 {
+			return malformed("time_nanos occurs twice: several profiles in one")
+		}
+		d.out.TimeNanos = int64(f.num)
+	case 10:
+		d.out.DurationNanos = int64(f.num)
+	case 11:
+		var err error
+		if d.periodType, err = readType(f.data); err != nil {
+			return malformed("period_type: %w", err)
+		}
+	case 12:
+		d.out.Period = int64(f.num)
+	}
+	return nil
+}
+
+func (d *Decoder) topError(f *wireField, err error) error {
+	return malformed("profile, field %d, wire type %d: %w", f.number, f.wire, err)
+}
+
+// addString takes the next entry of the string table.
+func (d *Decoder) addString(b []byte) error {
+	n := len(d.out.Strings)
+	if n == 0 && len(b) != 0 {
+		return malformed("string_table[0] is %q; it must be \"\"", shorten(string(b)))
+	}
+	if !utf8.Valid(b) {
+		return malformed("string_table[%d] is not UTF-8: hex %x", n, b[:min(len(b), maxQuoted)])
+	}
+	d.out.Strings = append(d.out.Strings, unsafe.String(unsafe.SliceData(b), len(b)))
+	return nil
+}
+
+// stringAt checks a string index that came with the given field.
+func (d *Decoder) stringAt(i uint64, field string) (uint32, error) {
+	if i >= uint64(d.names.sent) {
+		return 0, malformed("%s is %d; string_table has %d entries", field, int64(i), d.names.sent)
+	}
+	return uint32(i), nil
+}
+
+// readType reads a ValueType message.
+func readType(b []byte) (ref typeRef, err error) {
+	var f wireField
+	for i := 0; i < len(b); {
+		if i, err = f.next(b, i); err != nil {
+			return ref, err
+		}
+		switch f.number {
+		case 1:
+			ref.typ, err = f.value()
+		case 2:
+			ref.unit, err = f.value()
+		}
+		if err != nil {
+			return ref, err
+		}
+	}
+	return ref, nil
+}
+
+// decodeTypes resolves the sample types and the period type.
+func (d *Decoder) decodeTypes() error {
+	d.names.sent = len(d.out.Strings)
+	for _, ref := range d.types {
+		vt, err := d.valueType(ref, "sample_type")
+		if err != nil {
+			return err
+		}
+		d.out.Types = append(d.out.Types, vt)
+	}
+	var err error
+	d.out.PeriodType, err = d.valueType(d.periodType, "period_type")
+	return err
+}
+
+func (d *Decoder) valueType(ref typeRef, field string) (vt profile.ValueType, err error) {
+	typ, err := d.stringAt(ref.typ, field+".type")
+	if err != nil {
+		return vt, err
+	}
+	unit, err := d.stringAt(ref.unit, field+".unit")
+	if err != nil {
+		return vt, err
+	}
+	return profile.ValueType{Type: d.out.Strings[typ], Unit: d.out.Strings[unit]}, nil
+}
+
+// maxQuoted is how much of a client's string an error message repeats.
+const maxQuoted = 64
+
+func shorten(s string) string {
+	if len(s) > maxQuoted {
+		return s[:maxQuoted] + "..."
+	}
+	return s
+}
+
+func malformed(format string, args ...any) error {
+	return fault.Reason(fault.Invalid, "malformed_profile", format, args...)
+}

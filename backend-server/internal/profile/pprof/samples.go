@@ -1,0 +1,210 @@
+package pprof
+
+import (
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// decodeSamples fills Samples, Frames and Values, dropping what normalisation
+// drops.
+func (d *Decoder) decodeSamples() error {
+	for n, at := range d.samples {
+		if err := d.sample(d.plain[at.start:at.end]); err != nil {
+			return malformed("sample[%d]: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// sample decodes one sample. Its frames and values go straight to where they
+// stay, and are taken back if the sample is dropped.
+func (d *Decoder) sample(b []byte) error {
+	o := &d.out
+	s := profile.Sample{FrameStart: uint32(len(o.Frames))}
+	firstValue := len(o.Values)
+	d.labels.sent = d.labels.sent[:0]
+	var f wireField
+	for i := 0; i < len(b); {
+		var err error
+		if i, err = f.next(b, i); err != nil {
+			return err
+		}
+		switch f.number {
+		case 1:
+			err = d.frames(&f)
+		case 2:
+			err = d.values(&f)
+		case 3:
+			err = d.label(&f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if got := len(o.Values) - firstValue; got != len(o.Types) {
+		return malformed("has %d values; sample_type has %d entries", got, len(o.Types))
+	}
+	if !d.keep(o.Values[firstValue:]) {
+		o.Frames, o.Values = o.Frames[:s.FrameStart], o.Values[:firstValue]
+		return nil
+	}
+	d.cutStack(int(s.FrameStart))
+	s.FrameEnd = uint32(len(o.Frames))
+	if len(d.labels.sent) > 0 {
+		d.labels.assign(o, &s, d.opts.MaxSampleLabelSets)
+	}
+	o.Samples = append(o.Samples, s)
+	return nil
+}
+
+// frames appends the locations in field f to Frames.
+func (d *Decoder) frames(f *wireField) error {
+	if f.wire != wireBytes {
+		id, err := f.value()
+		if err != nil {
+			return err
+		}
+		return d.frame(id)
+	}
+	out, inOrder, n := d.out.Frames, d.locationIDs.inOrder, uint64(d.locationIDs.n)
+	for i := 0; i < len(f.data); {
+		id, next := uvarint(f.data, i)
+		if i = next; i < 0 {
+			return errVarint
+		}
+		if inOrder && id-1 < n {
+			out = append(out, uint32(id-1))
+			continue
+		}
+		index, ok := d.locationIDs.find(id)
+		if !ok {
+			return unknownLocation(id)
+		}
+		out = append(out, index)
+	}
+	d.out.Frames = out
+	return nil
+}
+
+func (d *Decoder) frame(id uint64) error {
+	index, ok := d.locationIDs.find(id)
+	if !ok {
+		return unknownLocation(id)
+	}
+	d.out.Frames = append(d.out.Frames, index)
+	return nil
+}
+
+func unknownLocation(id uint64) error {
+	return malformed("location_id is %d; no location has this id", id)
+}
+
+// values appends the numbers in field f to Values.
+func (d *Decoder) values(f *wireField) error {
+	if f.wire != wireBytes {
+		v, err := f.value()
+		if err != nil {
+			return err
+		}
+		d.out.Values = append(d.out.Values, int64(v))
+		return nil
+	}
+	for i := 0; i < len(f.data); {
+		v, next := uvarint(f.data, i)
+		if i = next; i < 0 {
+			return errVarint
+		}
+		d.out.Values = append(d.out.Values, int64(v))
+	}
+	return nil
+}
+
+// keep reports whether a sample of these values stays, and counts it if not.
+func (d *Decoder) keep(values []int64) bool {
+	var signs, any int64
+	for _, v := range values {
+		signs |= v
+		any |= v
+	}
+	switch {
+	case signs < 0:
+		d.out.Dropped.NegativeSamples++
+	case any == 0:
+		d.out.Dropped.ZeroSamples++
+	default:
+		return true
+	}
+	return false
+}
+
+// cutStack shortens the stack that Frames ends with, from start on, to
+// MaxStackDepth frames. The leaf's end stays.
+func (d *Decoder) cutStack(start int) {
+	o, limit := &d.out, d.opts.MaxStackDepth
+	stack := o.Frames[start:]
+	if uint64(len(stack))*uint64(max(d.maxLines, 1)) <= uint64(limit) {
+		return
+	}
+	depth, kept := 0, 0
+	for _, loc := range stack {
+		depth += int(o.Locations[loc].LineEnd - o.Locations[loc].LineStart)
+		if depth < limit {
+			kept++
+		}
+	}
+	if depth <= limit {
+		return
+	}
+	o.Dropped.TruncatedStacks++
+	o.Frames = append(o.Frames[:start+kept], d.truncated())
+}
+
+// truncated returns the location that stands for what was cut off.
+func (d *Decoder) truncated() uint32 {
+	o, first := &d.out, !d.names.truncated.made
+	line := d.names.shared(o, &d.names.truncated, truncatedFrame)
+	if first {
+		o.Locations = append(o.Locations, profile.Location{LineStart: line, LineEnd: line + 1})
+		d.truncatedAt = uint32(len(o.Locations) - 1)
+	}
+	return d.truncatedAt
+}
+
+// sortByGroup brings samples of one label set together, keeping their order
+// within it.
+func (d *Decoder) sortByGroup() {
+	o := &d.out
+	d.labels.finish(o)
+	sorted := true
+	for i := 1; i < len(o.Samples) && sorted; i++ {
+		sorted = o.Samples[i-1].Group <= o.Samples[i].Group
+	}
+	if sorted {
+		return
+	}
+	// A counting sort into the spare arrays, which then change places.
+	next := make([]int, len(o.LabelSets)+1)
+	for _, s := range o.Samples {
+		next[s.Group+1]++
+	}
+	for g := 1; g < len(next); g++ {
+		next[g] += next[g-1]
+	}
+	width := len(o.Types)
+	samples, values := grown(d.spareSamples, len(o.Samples)), grown(d.spareValues, len(o.Values))
+	for i, s := range o.Samples {
+		to := next[s.Group]
+		next[s.Group]++
+		samples[to] = s
+		copy(values[to*width:(to+1)*width], o.Row(i))
+	}
+	d.spareSamples, o.Samples = o.Samples, samples
+	d.spareValues, o.Values = o.Values, values
+}
+
+// grown returns s with length n, in new memory if need be.
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
