@@ -9,6 +9,8 @@ import (
 
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/providers/filesystem"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 )
 
 // files is objstore's filesystem bucket with uploads that are atomic and
@@ -39,7 +41,7 @@ func (b *files) Upload(ctx context.Context, name string, r io.Reader, _ ...objst
 	}
 	target := filepath.Join(b.dir, filepath.FromSlash(name))
 	parent := filepath.Dir(target)
-	if err := makeDirs(b.dir, parent); err != nil {
+	if err := vfs.MakeDir(vfs.OS{}, parent); err != nil {
 		return err
 	}
 	partial := filepath.Join(parent, "."+filepath.Base(target)+".partial")
@@ -49,7 +51,7 @@ func (b *files) Upload(ctx context.Context, name string, r io.Reader, _ ...objst
 	if err := os.Rename(partial, target); err != nil {
 		return err
 	}
-	return syncDir(parent)
+	return vfs.OS{}.SyncDir(parent)
 }
 
 func writeSynced(name string, r io.Reader) error {
@@ -62,30 +64,4 @@ func writeSynced(name string, r io.Reader) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-// makeDirs makes dir and its parents so that they survive a power cut. It
-// syncs upwards until a directory that was there before, at most to root.
-func makeDirs(root, dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if dir != root && parent != dir {
-		if err := makeDirs(root, parent); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return syncDir(parent)
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
