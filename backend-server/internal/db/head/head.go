@@ -1,0 +1,166 @@
+package head
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	tsdb "github.com/prometheus/prometheus/tsdb/index"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// Log is the write-ahead log a head writes to; a *wal.Log is one.
+type Log interface {
+	Enqueue(payload []byte) (wal.Ticket, error)
+	Wait(ctx context.Context, t wal.Ticket) error
+	Last() wal.Ticket
+}
+
+// Head is the newest profiles of one tenant. It is safe for concurrent use.
+type Head struct {
+	id      ulid.ULID
+	log     Log
+	created time.Time
+
+	postings *tsdb.MemPostings // of indices into mu.series
+
+	// mu guards the lists of partitions and series. It is taken after a
+	// partition's lock, never before.
+	mu struct {
+		sync.RWMutex
+		byName     map[string]*partition
+		partitions []*partition
+		series     []query.Series
+	}
+
+	rowBytes, profiles, rows atomic.Int64
+	symbolBytes              atomic.Int64
+	minTime, maxTime         atomic.Int64
+	saturated                atomic.Int64
+	appenders                sync.Pool
+}
+
+// New returns an empty head. Records are logged to log, which the caller owns.
+func New(id ulid.ULID, log Log) *Head {
+	h := &Head{id: id, log: log, created: time.Now(), postings: tsdb.NewMemPostings()}
+	h.mu.byName = map[string]*partition{}
+	h.minTime.Store(math.MaxInt64)
+	h.maxTime.Store(math.MinInt64)
+	h.appenders.New = func() any { return new(appender) }
+	return h
+}
+
+// ID identifies the head.
+func (h *Head) ID() ulid.ULID { return h.id }
+
+// Created is when the head was made or replayed.
+func (h *Head) Created() time.Time { return h.created }
+
+// Stats are sizes of a head.
+type Stats struct {
+	Bytes    int64 // memory for rows and symbols, estimated
+	Series   int64
+	Profiles int64
+	Rows     int64
+	// Saturated counts sums within a profile that were clipped at the largest
+	// 64-bit value.
+	Saturated int64
+}
+
+// rowOverhead is the memory of a row besides its samples: its entry in the
+// row list and in the set of IDs.
+const rowOverhead = 120
+
+// Stats returns the head's sizes as they stand.
+func (h *Head) Stats() Stats {
+	h.mu.RLock()
+	series := int64(len(h.mu.series))
+	h.mu.RUnlock()
+	rows := h.rows.Load()
+	return Stats{
+		Bytes:     h.rowBytes.Load() + h.symbolBytes.Load() + rows*rowOverhead + series*512,
+		Series:    series,
+		Profiles:  h.profiles.Load(),
+		Rows:      rows,
+		Saturated: h.saturated.Load(),
+	}
+}
+
+// Empty reports whether the head holds no profile.
+func (h *Head) Empty() bool { return h.rows.Load() == 0 }
+
+// TimeRange implements query.Queryable.
+func (h *Head) TimeRange() profile.TimeRange {
+	return profile.TimeRange{Start: profile.UnixMilli(h.minTime.Load()), End: profile.UnixMilli(h.maxTime.Load())}
+}
+
+// Origin implements query.Queryable.
+func (h *Head) Origin() query.Origin { return query.Origin{ID: h.id} }
+
+// Has reports whether the head holds the profile with this key (see Key) of
+// the service.
+func (h *Head) Has(service string, key uint64) bool {
+	h.mu.RLock()
+	p := h.mu.byName[service]
+	h.mu.RUnlock()
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.ids[key]
+	return ok
+}
+
+// partition returns the partition of a service, which it makes if need be.
+func (h *Head) partition(service string) *partition {
+	h.mu.RLock()
+	p := h.mu.byName[service]
+	h.mu.RUnlock()
+	if p != nil {
+		return p
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.mu.byName[service]; p != nil {
+		return p
+	}
+	p = newPartition(service, uint32(len(h.mu.partitions)))
+	h.mu.byName[service] = p
+	h.mu.partitions = append(h.mu.partitions, p)
+	return p
+}
+
+// addSeries makes a row series visible to Select.
+func (h *Head) addSeries(p *partition, s *rowSeries) {
+	h.addOneSeries(query.Series{Labels: s.base, Partition: p.index, Rows: s.index})
+	if s.hasScaled() {
+		h.addOneSeries(query.Series{Labels: s.scaled, Partition: p.index, Rows: s.index, Scaled: true})
+	}
+}
+
+func (h *Head) addOneSeries(s query.Series) {
+	h.mu.Lock()
+	ref := storage.SeriesRef(len(h.mu.series))
+	h.mu.series = append(h.mu.series, s)
+	h.mu.Unlock()
+	h.postings.Add(ref, s.Labels)
+}
+
+func (h *Head) widen(t profile.UnixMilli) {
+	for low := h.minTime.Load(); int64(t) < low && !h.minTime.CompareAndSwap(low, int64(t)); low = h.minTime.Load() {
+	}
+	for high := h.maxTime.Load(); int64(t) > high && !h.maxTime.CompareAndSwap(high, int64(t)); high = h.maxTime.Load() {
+	}
+}
+
+// emptyLabels is what a row series without a scaled type has for it.
+var emptyLabels = labels.EmptyLabels()
