@@ -10,7 +10,6 @@ package series
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -158,7 +157,7 @@ func (g *group) add(c cell) {
 }
 
 func (c *cell) merge(o cell) {
-	c.sum = saturatingSum(c.sum, o.sum)
+	c.sum, _ = profile.AddSaturating(c.sum, o.sum)
 	c.count += o.count
 }
 
@@ -218,7 +217,7 @@ func (b *Builder) rank(g *group) ranking {
 		if b.agg == Average {
 			r.mean += c.average()
 		} else {
-			r.sum = saturatingSum(r.sum, c.sum)
+			r.sum, _ = profile.AddSaturating(r.sum, c.sum)
 		}
 	}
 	return r
@@ -235,13 +234,4 @@ func (b *Builder) points(cells []cell) []Point {
 		}
 	}
 	return out
-}
-
-// saturatingSum adds two values that are not negative.
-func saturatingSum(a, b int64) int64 {
-	s := a + b
-	if s < a && b > 0 {
-		return math.MaxInt64
-	}
-	return s
 }

@@ -23,9 +23,10 @@
 package tree
 
 import (
-	"math"
 	"slices"
 	"strings"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 // NodeID identifies a node of a tree.
@@ -189,11 +190,8 @@ func (t *Tree) Add(n NodeID, self int64) {
 // sum adds two values that are not negative, and notes when it had to stop at
 // the largest one.
 func (t *Tree) sum(a, b int64) int64 {
-	s := a + b
-	if s < a && b > 0 {
-		t.Saturated = true
-		return math.MaxInt64
-	}
+	s, saturated := profile.AddSaturating(a, b)
+	t.Saturated = t.Saturated || saturated
 	return s
 }
 

@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+)
+
+// statusClientGone is what servers write down for a client that went away
+// before it was answered.
+const statusClientGone = 499
+
+type outcome struct {
+	code   connect.Code
+	status int
+}
+
+// outcomes is the one table from kinds of errors to what clients see. TooLarge
+// is no resource_exhausted, for clients would send the same again.
+var outcomes = map[fault.Kind]outcome{
+	fault.Unknown:         {connect.CodeInternal, http.StatusInternalServerError},
+	fault.Invalid:         {connect.CodeInvalidArgument, http.StatusBadRequest},
+	fault.TooLarge:        {connect.CodeInvalidArgument, http.StatusRequestEntityTooLarge},
+	fault.NotFound:        {connect.CodeNotFound, http.StatusNotFound},
+	fault.Unauthenticated: {connect.CodeUnauthenticated, http.StatusUnauthorized},
+	fault.Exhausted:       {connect.CodeResourceExhausted, http.StatusTooManyRequests},
+	fault.Unavailable:     {connect.CodeUnavailable, http.StatusServiceUnavailable},
+	fault.Unimplemented:   {connect.CodeUnimplemented, http.StatusNotImplemented},
+	fault.Corrupt:         {connect.CodeDataLoss, http.StatusInternalServerError},
+}
+
+func outcomeOf(err error) outcome {
+	kind := fault.KindOf(err)
+	if kind == fault.Unknown {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return outcome{connect.CodeCanceled, statusClientGone}
+		case errors.Is(err, context.DeadlineExceeded):
+			return outcome{connect.CodeDeadlineExceeded, http.StatusGatewayTimeout}
+		}
+	}
+	if o, ok := outcomes[kind]; ok {
+		return o
+	}
+	return outcomes[fault.Unknown]
+}
+
+// Code returns the RPC code for err, which must not be nil.
+func Code(err error) connect.Code {
+	var rpc *connect.Error
+	if errors.As(err, &rpc) {
+		return rpc.Code()
+	}
+	return outcomeOf(err).code
+}
+
+// HTTPStatus returns the HTTP status for err in an answer that is not an RPC.
+func HTTPStatus(err error) int { return outcomeOf(err).status }
+
+// Error returns err as an RPC error. A nil err stays nil, an RPC error what it
+// is.
+func Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	var rpc *connect.Error
+	if errors.As(err, &rpc) {
+		return err
+	}
+	return connect.NewError(outcomeOf(err).code, err)
+}
