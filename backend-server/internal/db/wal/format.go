@@ -39,10 +39,15 @@ func appendFrame(dst []byte, payload []byte, sum uint32) []byte {
 	return byteOrder.AppendUint32(dst, sum)
 }
 
+// checksum is the CRC-32C of a payload's length and the payload. The four
+// bytes of the length are done by hand: a slice of them would be allocated.
 func checksum(payload []byte) uint32 {
-	var length [4]byte
-	byteOrder.PutUint32(length[:], uint32(len(payload)))
-	return crc32.Update(crc32.Checksum(length[:], castagnoli), castagnoli, payload)
+	sum := ^uint32(0)
+	for length, i := uint32(len(payload)), 0; i < 4; i++ {
+		sum = castagnoli[byte(sum)^byte(length)] ^ sum>>8
+		length >>= 8
+	}
+	return crc32.Update(^sum, castagnoli, payload)
 }
 
 // segments returns the numbers of the segments in a directory, in order.
