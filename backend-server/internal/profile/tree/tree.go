@@ -182,14 +182,17 @@ func (t *Tree) rehash(bits uint8) {
 	}
 }
 
-// Add adds to the own value of node n. The value must not be negative.
+// Add adds to the own value of node n. Values are not negative; a tree that was
+// given one all the same can be looked at, but not laid out.
 func (t *Tree) Add(n NodeID, self int64) {
 	t.self[n] = t.sum(t.self[n], self)
 }
 
-// sum adds two values that are not negative, and notes when it had to stop at
-// the largest one.
+// sum adds two values and notes when it had to stop at the largest one.
 func (t *Tree) sum(a, b int64) int64 {
+	if b < 0 {
+		return a + b
+	}
 	s, saturated := profile.AddSaturating(a, b)
 	t.Saturated = t.Saturated || saturated
 	return s
