@@ -16,19 +16,17 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs/vfstest"
 )
 
-// writers run n goroutines that each enqueue numbered records and wait for
-// each; acked[i] is how many of writer i are durable.
-type writers struct {
-	acked []atomic.Uint64
-	wg    sync.WaitGroup
-}
+// writers each enqueue numbered records and wait for each; acked[i] is how
+// many of writer i are durable.
+type writers struct{ acked []atomic.Uint64 }
 
-func startWriters(l *Log, n, each int) *writers {
-	w := &writers{acked: make([]atomic.Uint64, n)}
-	for i := range n {
-		w.wg.Go(func() {
+func (w *writers) run(l *Log, each int) {
+	var wg sync.WaitGroup
+	for i := range w.acked {
+		wg.Go(func() {
 			for seq := uint64(1); seq <= uint64(each); seq++ {
 				p := binary.BigEndian.AppendUint64(nil, uint64(i))
 				p = binary.BigEndian.AppendUint64(p, seq)
@@ -41,7 +39,15 @@ func startWriters(l *Log, n, each int) *writers {
 			}
 		})
 	}
-	return w
+	wg.Wait()
+}
+
+func (w *writers) durable() []uint64 {
+	counts := make([]uint64, len(w.acked))
+	for i := range counts {
+		counts[i] = w.acked[i].Load()
+	}
+	return counts
 }
 
 // requireAll checks that a replay has of each writer 1, 2, 3 … without gap or
@@ -66,43 +72,26 @@ func requireAll(t *testing.T, fsys vfs.FS, acked []uint64) {
 // TestAcknowledgedRecordsSurvive cuts the power at each change of the disk
 // while writers run.
 func TestAcknowledgedRecordsSurvive(t *testing.T) {
-	type cut struct {
-		fsys  *vfs.Mem
-		acked []uint64
-	}
 	const n, each = 4, 40
-	mem := vfs.NewMem()
-	rng := rand.New(rand.NewPCG(1, 2))
-	var w *writers
-	var cuts []cut
-	started := make(chan struct{})
-	fsys := vfs.WithFaults(mem, func(op vfs.Op, _ string) error {
-		if !op.Changes() {
-			return nil
+	var running atomic.Pointer[writers]
+	watch := vfstest.Watch(vfs.NewMem(), 2, func() []uint64 {
+		if w := running.Load(); w != nil {
+			return w.durable()
 		}
-		c := cut{acked: make([]uint64, n)}
-		select {
-		case <-started:
-			for i := range c.acked {
-				c.acked[i] = w.acked[i].Load()
-			}
-		default: // Open is at work
-		}
-		c.fsys = mem.CrashClone(rng)
-		cuts = append(cuts, c)
-		return nil
+		return make([]uint64, n)
 	})
-	l := open(t, fsys, Options{SegmentBytes: 4 << 10})
-	w = startWriters(l, n, each)
-	close(started)
-	w.wg.Wait()
+	l := open(t, watch.FS(), Options{SegmentBytes: 4 << 10})
+	w := &writers{acked: make([]atomic.Uint64, n)}
+	running.Store(w)
+	w.run(l, each)
+	require.Equal(t, []uint64{each, each, each, each}, w.durable())
 	require.NoError(t, l.Close())
 
-	require.Greater(t, len(cuts), each)
-	for _, c := range cuts {
-		requireAll(t, c.fsys, c.acked)
+	cuts := watch.Cuts()
+	require.Greater(t, len(cuts), 2*each)
+	for _, cut := range cuts {
+		requireAll(t, cut.FS, cut.Note)
 	}
-	requireAll(t, mem.CrashClone(rng), []uint64{each, each, each, each})
 }
 
 // TestCrashAndReopen goes through many lives of one log.
@@ -145,32 +134,20 @@ func requireSubsequence(t *testing.T, a, b []string) {
 // TestDiskFull fails each change of the disk in turn: the log breaks there,
 // tells everyone, and keeps what it had acknowledged.
 func TestDiskFull(t *testing.T) {
-	for at := 1; ; at++ {
-		mem := vfs.NewMem()
-		var changes, broken int
-		fsys := vfs.WithFaults(mem, func(op vfs.Op, _ string) error {
-			if op.Changes() {
-				if changes++; changes == at {
-					return syscall.ENOSPC
-				}
-			}
-			return nil
-		})
-		opts := Options{SegmentBytes: 500, Events: Events{Broken: func(error) { broken++ }}}
-		l, err := Open(fsys, testDir, opts)
+	vfstest.EveryFault(t, syscall.ENOSPC, func(t *testing.T, mem *vfs.Mem, fsys vfs.FS, fault *vfstest.Fault) {
+		broken := 0
+		l, err := Open(fsys, testDir, Options{SegmentBytes: 500, Events: Events{Broken: func(error) { broken++ }}})
 		if err != nil {
 			require.ErrorIs(t, err, syscall.ENOSPC)
-			continue
+			return
 		}
-		w := startWriters(l, 3, 20)
-		w.wg.Wait()
-		acked := []uint64{w.acked[0].Load(), w.acked[1].Load(), w.acked[2].Load()}
-		requireAll(t, mem.CrashClone(rand.New(rand.NewPCG(uint64(at), 0))), acked)
-		if changes < at {
+		w := &writers{acked: make([]atomic.Uint64, 3)}
+		w.run(l, 20)
+		requireAll(t, mem.CrashClone(rand.New(rand.NewPCG(1, 0))), w.durable())
+		if !fault.Hit() {
 			require.NoError(t, l.Close())
-			require.Equal(t, []uint64{20, 20, 20}, acked)
+			require.Equal(t, []uint64{20, 20, 20}, w.durable())
 			require.Zero(t, broken)
-			require.Greater(t, at, 20)
 			return
 		}
 		requireBroken(t, l)
@@ -178,8 +155,8 @@ func TestDiskFull(t *testing.T) {
 
 		next := open(t, mem, Options{}) // the owner starts afresh when there is room again
 		require.NoError(t, next.Close())
-		requireAll(t, mem, acked)
-	}
+		requireAll(t, mem, w.durable())
+	})
 }
 
 func requireBroken(t *testing.T, l *Log) {
@@ -295,7 +272,7 @@ func TestCrowdCommitsTogether(t *testing.T) {
 				require.NoError(t, err)
 				start := time.Now()
 				const each = 50
-				startWriters(l, n, each).wg.Wait()
+				(&writers{acked: make([]atomic.Uint64, n)}).run(l, each)
 				took := time.Since(start)
 				require.NoError(t, l.Close())
 				require.Equal(t, n*each, records)
