@@ -232,23 +232,10 @@ func (d *Decoder) stringAt(i uint64, field string) (uint32, error) {
 }
 
 // readType reads a ValueType message.
-func readType(b []byte) (ref typeRef, err error) {
-	var f wireField
-	for i := 0; i < len(b); {
-		if i, err = f.next(b, i); err != nil {
-			return ref, err
-		}
-		switch f.number {
-		case 1:
-			ref.typ, err = f.value()
-		case 2:
-			ref.unit, err = f.value()
-		}
-		if err != nil {
-			return ref, err
-		}
-	}
-	return ref, nil
+func readType(b []byte) (typeRef, error) {
+	var n [3]uint64
+	err := numbers(b, n[:])
+	return typeRef{n[1], n[2]}, err
 }
 
 // decodeTypes resolves the sample types and the period type.
@@ -267,13 +254,13 @@ func (d *Decoder) decodeTypes() error {
 }
 
 func (d *Decoder) valueType(ref typeRef, field string) (vt profile.ValueType, err error) {
-	typ, err := d.stringAt(ref.typ, field+".type")
+	typ, err := d.stringAt(ref.typ, "type")
 	if err != nil {
-		return vt, err
+		return vt, malformed("%s: %w", field, err)
 	}
-	unit, err := d.stringAt(ref.unit, field+".unit")
+	unit, err := d.stringAt(ref.unit, "unit")
 	if err != nil {
-		return vt, err
+		return vt, malformed("%s: %w", field, err)
 	}
 	return profile.ValueType{Type: d.out.Strings[typ], Unit: d.out.Strings[unit]}, nil
 }

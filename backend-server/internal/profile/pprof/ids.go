@@ -47,14 +47,13 @@ func (t *idTable) add(id uint64) bool {
 	return true
 }
 
-// find returns the index of id.
+// find returns the index of id, or 0 and false.
 func (t *idTable) find(id uint64) (uint32, bool) {
-	if t.inOrder {
-		return t.base + uint32(id-1), id-1 < uint64(t.n)
+	if t.inOrder && id-1 < uint64(t.n) {
+		return t.base + uint32(id-1), true
 	}
-	if id < uint64(len(t.direct)) {
-		i := t.direct[id]
-		return i - 1, i != 0
+	if id < uint64(len(t.direct)) && t.direct[id] != 0 {
+		return t.direct[id] - 1, true
 	}
 	i, ok := t.sparse[id]
 	return i, ok

@@ -42,28 +42,15 @@ func (d *Decoder) label(f *wireField) error {
 	if f.wire != wireBytes {
 		return errType
 	}
-	var key, str uint64
-	var lf wireField
-	for i := 0; i < len(f.data); {
-		var err error
-		if i, err = lf.next(f.data, i); err != nil {
-			return err
-		}
-		if lf.number >= 1 && lf.number <= 4 && lf.wire != wireVarint {
-			return errType
-		}
-		switch lf.number {
-		case 1:
-			key = lf.num
-		case 2:
-			str = lf.num
-		}
+	var n [5]uint64
+	if err := numbers(f.data, n[:]); err != nil {
+		return err
 	}
-	k, err := d.stringAt(key, "label.key")
+	k, err := d.stringAt(n[1], "label.key")
 	if err != nil {
 		return err
 	}
-	v, err := d.stringAt(str, "label.str")
+	v, err := d.stringAt(n[2], "label.str")
 	if err != nil {
 		return err
 	}

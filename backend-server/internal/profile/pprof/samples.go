@@ -22,8 +22,8 @@ func (d *Decoder) sample(b []byte) error {
 	s := profile.Sample{FrameStart: uint32(len(o.Frames))}
 	firstValue := len(o.Values)
 	d.labels.sent = d.labels.sent[:0]
-	var f wireField
 	for i := 0; i < len(b); {
+		var f wireField
 		var err error
 		if i, err = f.next(b, i); err != nil {
 			return err
@@ -66,9 +66,14 @@ func (d *Decoder) frames(f *wireField) error {
 		return d.frame(id)
 	}
 	out, inOrder, n := d.out.Frames, d.locationIDs.inOrder, uint64(d.locationIDs.n)
-	for i := 0; i < len(f.data); {
-		id, next := uvarint(f.data, i)
-		if i = next; i < 0 {
+	for b, i := f.data, 0; i < len(b); {
+		id := uint64(b[i])
+		if id < 0x80 {
+			i++
+		} else if i+1 < len(b) && b[i+1] < 0x80 {
+			id = id&0x7f | uint64(b[i+1])<<7
+			i += 2
+		} else if id, i = uvarint(b, i); i < 0 {
 			return errVarint
 		}
 		if inOrder && id-1 < n {

@@ -22,37 +22,16 @@ func (d *Decoder) decodeMappings() error {
 }
 
 func (d *Decoder) mapping(b []byte) (m profile.Mapping, id uint64, err error) {
-	var f wireField
-	var file, build uint64
-	for i := 0; i < len(b); {
-		if i, err = f.next(b, i); err != nil {
-			return m, 0, err
-		}
-		if f.number >= 1 && f.number <= 10 && f.wire != wireVarint {
-			return m, 0, errType
-		}
-		switch f.number {
-		case 1:
-			id = f.num
-		case 2:
-			m.Start = f.num
-		case 3:
-			m.Limit = f.num
-		case 4:
-			m.Offset = f.num
-		case 5:
-			file = f.num
-		case 6:
-			build = f.num
-		case 7:
-			m.HasFunctions = f.num != 0
-		}
-	}
-	if m.File, err = d.stringAt(file, "filename"); err != nil {
+	var n [11]uint64
+	if err = numbers(b, n[:]); err != nil {
 		return m, 0, err
 	}
-	m.BuildID, err = d.stringAt(build, "build_id")
-	return m, id, err
+	m = profile.Mapping{Start: n[2], Limit: n[3], Offset: n[4], HasFunctions: n[7] != 0}
+	if m.File, err = d.stringAt(n[5], "filename"); err != nil {
+		return m, 0, err
+	}
+	m.BuildID, err = d.stringAt(n[6], "build_id")
+	return m, n[1], err
 }
 
 // decodeFunctions fills Functions.
@@ -72,39 +51,22 @@ func (d *Decoder) decodeFunctions() error {
 }
 
 func (d *Decoder) function(b []byte) (fn profile.Function, id uint64, err error) {
-	var f wireField
-	var name, system, file uint64
-	for i := 0; i < len(b); {
-		if i, err = f.next(b, i); err != nil {
-			return fn, 0, err
-		}
-		if f.number >= 1 && f.number <= 5 && f.wire != wireVarint {
-			return fn, 0, errType
-		}
-		switch f.number {
-		case 1:
-			id = f.num
-		case 2:
-			name = f.num
-		case 3:
-			system = f.num
-		case 4:
-			file = f.num
-		case 5:
-			fn.StartLine = int64(f.num)
-		}
-	}
-	if fn.Name, err = d.stringAt(name, "name"); err != nil {
+	var n [6]uint64
+	if err = numbers(b, n[:]); err != nil {
 		return fn, 0, err
 	}
-	if fn.SystemName, err = d.stringAt(system, "system_name"); err != nil {
+	fn.StartLine = int64(n[5])
+	if fn.Name, err = d.stringAt(n[2], "name"); err != nil {
 		return fn, 0, err
 	}
-	if fn.Filename, err = d.stringAt(file, "filename"); err != nil {
+	if fn.SystemName, err = d.stringAt(n[3], "system_name"); err != nil {
+		return fn, 0, err
+	}
+	if fn.Filename, err = d.stringAt(n[4], "filename"); err != nil {
 		return fn, 0, err
 	}
 	fn.Name = d.names.clean(&d.out, fn.Name)
-	return fn, id, nil
+	return fn, n[1], nil
 }
 
 // decodeLocations fills Locations and Lines, and names the locations that came
@@ -125,34 +87,32 @@ func (d *Decoder) decodeLocations() error {
 
 // location decodes one location, appends it, and returns its ID.
 func (d *Decoder) location(b []byte) (id uint64, err error) {
-	var f wireField
 	loc := profile.Location{LineStart: uint32(len(d.out.Lines))}
-	for i := 0; i < len(b); {
-		if i, err = f.next(b, i); err != nil {
-			return 0, err
-		}
-		switch f.number {
-		case 1:
-			id, err = f.value()
-		case 2:
-			var mapping uint64
-			if mapping, err = f.value(); err == nil {
-				loc.Mapping = 0
-				if m, ok := d.mappingIDs.find(mapping); ok {
-					loc.Mapping = m
-				}
+	var n [6]uint64
+	for i := 0; i < len(b) && err == nil; {
+		switch tag := b[i]; tag {
+		case 1<<3 | wireVarint, 2<<3 | wireVarint, 3<<3 | wireVarint:
+			if n[tag>>3], i = uvarint(b, i+1); i < 0 {
+				return 0, errVarint
 			}
-		case 3:
-			loc.Address, err = f.value()
-		case 4:
-			err = d.line(&f)
-		case 5:
-			_, err = f.value()
-		}
-		if err != nil {
-			return 0, err
+		default:
+			var f wireField
+			if i, err = f.next(b, i); err != nil {
+				return 0, err
+			}
+			switch f.number {
+			case 1, 2, 3, 5:
+				n[f.number], err = f.value()
+			case 4:
+				err = d.line(&f)
+			}
 		}
 	}
+	if err != nil {
+		return 0, err
+	}
+	loc.Mapping, _ = d.mappingIDs.find(n[2])
+	loc.Address = n[3]
 	loc.LineEnd = uint32(len(d.out.Lines))
 	if loc.LineStart < loc.LineEnd {
 		loc.Address = 0
@@ -165,7 +125,7 @@ func (d *Decoder) location(b []byte) (id uint64, err error) {
 	}
 	d.maxLines = max(d.maxLines, loc.LineEnd-loc.LineStart)
 	d.out.Locations = append(d.out.Locations, loc)
-	return id, nil
+	return n[1], nil
 }
 
 // line decodes the line in field f and appends it.
@@ -173,29 +133,15 @@ func (d *Decoder) line(f *wireField) error {
 	if f.wire != wireBytes {
 		return errType
 	}
-	var function uint64
-	var line profile.Line
-	var lf wireField
-	for i := 0; i < len(f.data); {
-		var err error
-		if i, err = lf.next(f.data, i); err != nil {
-			return err
-		}
-		if lf.number >= 1 && lf.number <= 3 && lf.wire != wireVarint {
-			return errType
-		}
-		switch lf.number {
-		case 1:
-			function = lf.num
-		case 2:
-			line.Line = int64(lf.num)
-		}
+	var n [4]uint64
+	if err := numbers(f.data, n[:]); err != nil {
+		return err
 	}
-	var ok bool
-	if line.Function, ok = d.functionIDs.find(function); !ok {
-		return malformed("line.function_id is %d; no function has this id", function)
+	function, ok := d.functionIDs.find(n[1])
+	if !ok {
+		return malformed("line.function_id is %d; no function has this id", n[1])
 	}
-	d.out.Lines = append(d.out.Lines, line)
+	d.out.Lines = append(d.out.Lines, profile.Line{Function: function, Line: int64(n[2])})
 	return nil
 }
 

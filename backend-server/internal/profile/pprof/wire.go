@@ -31,19 +31,22 @@ type wireField struct {
 }
 
 // uvarint reads the varint at b[i:] and returns the position behind it, or -1.
+// As in google/pprof, bits beyond the 64th are lost. The call costs more than
+// short numbers do, so the hottest loops look at the first bytes themselves.
 func uvarint(b []byte, i int) (uint64, int) {
-	if i < len(b) && b[i] < 0x80 {
-		return uint64(b[i]), i + 1
+	if i+1 < len(b) {
+		if b[i] < 0x80 {
+			return uint64(b[i]), i + 1
+		}
+		if b[i+1] < 0x80 {
+			return uint64(b[i]&0x7f) | uint64(b[i+1])<<7, i + 2
+		}
 	}
-	return uvarintLong(b, i)
-}
-
-func uvarintLong(b []byte, i int) (uint64, int) {
 	var v uint64
 	for shift := uint(0); shift < 70 && i < len(b); shift += 7 {
 		c := b[i]
 		i++
-		v |= uint64(c&0x7f) << shift
+		v |= uint64(c&0x7f) << (shift & 63)
 		if c < 0x80 {
 			return v, i
 		}
@@ -51,10 +54,40 @@ func uvarintLong(b []byte, i int) (uint64, int) {
 	return 0, -1
 }
 
-// next reads the field at b[i:] and returns the position behind it.
+// numbers reads a message all of whose known fields are numbers: field n goes
+// to into[n].
+func numbers(b []byte, into []uint64) error {
+	for i := 0; i < len(b); {
+		if tag := b[i]; tag&0x87 == wireVarint && int(tag>>3) < len(into) && tag != 0 {
+			if i+1 < len(b) && b[i+1] < 0x80 {
+				into[tag>>3] = uint64(b[i+1])
+				i += 2
+			} else if into[tag>>3], i = uvarint(b, i+1); i < 0 {
+				return errVarint
+			}
+			continue
+		}
+		var f wireField
+		var err error
+		if i, err = f.next(b, i); err != nil {
+			return err
+		}
+		if f.number == 0 || f.number >= uint64(len(into)) {
+			continue
+		}
+		if into[f.number], err = f.value(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next reads the field at b[i:], which is not empty, and returns the position behind it.
 func (f *wireField) next(b []byte, i int) (int, error) {
-	tag, i := uvarint(b, i)
-	if i < 0 {
+	tag := uint64(b[i])
+	if tag < 0x80 {
+		i++
+	} else if tag, i = uvarint(b, i); i < 0 {
 		return 0, errVarint
 	}
 	f.number, f.wire, f.num, f.data = tag>>3, uint8(tag&7), 0, nil
@@ -64,15 +97,18 @@ func (f *wireField) next(b []byte, i int) (int, error) {
 			return 0, errVarint
 		}
 	case wireBytes:
-		n, j := uvarint(b, i)
-		if j < 0 {
+		var n uint64
+		if i < len(b) && b[i] < 0x80 {
+			n = uint64(b[i])
+			i++
+		} else if n, i = uvarint(b, i); i < 0 {
 			return 0, errVarint
 		}
-		if n > uint64(len(b)-j) {
+		if n > uint64(len(b)-i) {
 			return 0, errShort
 		}
-		i = j + int(n)
-		f.data = b[j:i:i]
+		f.data = b[i : i+int(n) : i+int(n)]
+		i += int(n)
 	case wireFixed64:
 		if i += 8; i > len(b) {
 			return 0, errShort
@@ -87,7 +123,7 @@ func (f *wireField) next(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-// number reads the value of a field that holds one number.
+// value returns the number of a field that holds one number.
 func (f *wireField) value() (uint64, error) {
 	if f.wire != wireVarint {
 		return 0, errType
