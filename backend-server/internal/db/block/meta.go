@@ -1,0 +1,147 @@
+package block
+
+import (
+	"encoding/json"
+	"hash/crc32"
+	"io"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// Names of a block's files.
+const (
+	MetaFile = "meta.json"
+	DataFile = "data.hearth"
+)
+
+// Version is the format written. A reader refuses newer ones.
+const Version = 1
+
+// Meta describes a block. It is stored as JSON in MetaFile.
+type Meta struct {
+	Version int       `json:"version"`
+	ID      ulid.ULID `json:"ulid"`
+	// Parent is the head that the block was cut from.
+	Parent ulid.ULID `json:"parent"`
+	// MinTime and MaxTime are the times of the first and the last profile, in
+	// milliseconds since the epoch, both included.
+	MinTime profile.UnixMilli `json:"minTime"`
+	MaxTime profile.UnixMilli `json:"maxTime"`
+	Stats   Stats             `json:"stats"`
+	// Files are the block's files but MetaFile.
+	Files    []File    `json:"files"`
+	Sections []Section `json:"sections"`
+}
+
+// Stats are counts over a block.
+type Stats struct {
+	Partitions int64 `json:"partitions"`
+	Series     int64 `json:"series"`
+	Rows       int64 `json:"rows"`    // one a profile and independent sample type
+	Samples    int64 `json:"samples"` // values over all rows
+}
+
+// File is one file of a block.
+type File struct {
+	Name string `json:"name"`
+	Size int64  `json:"sizeBytes"`
+	CRC  uint32 `json:"crc32c"`
+}
+
+// Section is one part of DataFile.
+type Section struct {
+	Name   string `json:"name"`
+	Offset int64  `json:"offset"`
+	Size   int64  `json:"sizeBytes"`
+	CRC    uint32 `json:"crc32c"`
+}
+
+// Names of the sections of DataFile.
+const (
+	sectionRows       = "rows"
+	sectionSpans      = "spans"
+	sectionPartitions = "partitions"
+	sectionStrings    = "strings"
+	sectionMappings   = "mappings"
+	sectionFunctions  = "functions"
+	sectionLines      = "lines"
+	sectionLocations  = "locations"
+	sectionNodes      = "nodes"
+	sectionStacks     = "stacks"
+	sectionIndex      = "index"
+)
+
+// TimeRange is the range of the block's profiles.
+func (m *Meta) TimeRange() profile.TimeRange {
+	return profile.TimeRange{Start: m.MinTime, End: m.MaxTime}
+}
+
+// Size is the size of the block's files but MetaFile, in bytes.
+func (m *Meta) Size() int64 {
+	var n int64
+	for _, f := range m.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// ReadMeta parses and checks what MetaFile holds.
+func ReadMeta(b []byte) (*Meta, error) {
+	m := new(Meta)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fault.New(fault.Corrupt, "block meta: %w", err)
+	}
+	if m.Version < 1 || m.Version > Version {
+		return nil, fault.New(fault.Corrupt, "block meta: version %d; this program reads 1 to %d", m.Version, Version)
+	}
+	if len(m.Files) != 1 || m.Files[0].Name != DataFile || m.MinTime > m.MaxTime {
+		return nil, fault.New(fault.Corrupt, "block meta of %s: %d files, times %d to %d", m.ID, len(m.Files), m.MinTime, m.MaxTime)
+	}
+	for _, s := range m.Sections {
+		if s.Offset < 0 || s.Size < 0 || s.Offset > m.Files[0].Size-s.Size {
+			return nil, fault.New(fault.Corrupt, "block meta of %s: section %s at %d has %d bytes in a file of %d", m.ID, s.Name, s.Offset, s.Size, m.Files[0].Size)
+		}
+	}
+	return m, nil
+}
+
+// Marshal returns the JSON of m.
+func (m *Meta) Marshal() ([]byte, error) { return json.MarshalIndent(m, "", "  ") }
+
+func (m *Meta) section(name string) (Section, error) {
+	for _, s := range m.Sections {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return Section{}, fault.New(fault.Corrupt, "block %s has no section %q", m.ID, name)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// dataWriter writes DataFile and keeps the checksums of file and sections.
+type dataWriter struct {
+	w        io.Writer
+	size     int64
+	crc      uint32
+	sections []Section
+}
+
+func (d *dataWriter) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	d.crc = crc32.Update(d.crc, castagnoli, p[:n])
+	if len(d.sections) > 0 {
+		s := &d.sections[len(d.sections)-1]
+		s.CRC = crc32.Update(s.CRC, castagnoli, p[:n])
+		s.Size += int64(n)
+	}
+	d.size += int64(n)
+	return n, err
+}
+
+func (d *dataWriter) begin(name string) {
+	d.sections = append(d.sections, Section{Name: name, Offset: d.size})
+}
