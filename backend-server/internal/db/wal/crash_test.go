@@ -120,6 +120,32 @@ func TestCrashAndReopen(t *testing.T) {
 	}
 }
 
+// TestOpenSyncsWhatAKilledProcessLeft kills the process between write and
+// sync: the next one finds the record, and must not lose it to a power cut.
+func TestOpenSyncsWhatAKilledProcessLeft(t *testing.T) {
+	mem := vfs.NewMem()
+	killed := false
+	l := open(t, vfs.WithFaults(mem, func(op vfs.Op, _ string) error {
+		if op == vfs.OpSync && killed {
+			return syscall.EIO
+		}
+		return nil
+	}), Options{})
+	put(t, l, "a")
+	killed = true
+	ticket, err := l.Enqueue([]byte("b"))
+	require.NoError(t, err)
+	require.Error(t, l.Wait(t.Context(), ticket))
+	got, _ := replay(t, mem)
+	require.Equal(t, []string{"a", "b"}, got)
+
+	open(t, mem, Options{})
+	for seed := range uint64(50) {
+		got, _ := replay(t, mem.CrashClone(rand.New(rand.NewPCG(seed, 0))))
+		require.Equal(t, []string{"a", "b"}, got)
+	}
+}
+
 // requireSubsequence checks that all of a are in b, in the same order.
 func requireSubsequence(t *testing.T, a, b []string) {
 	t.Helper()

@@ -45,6 +45,8 @@
 // and all before it, after any crash. Under SyncInterval that holds for a
 // crash of the process; a power cut may take the last Options.Interval.
 //
+// What was found in the directory is durable once Open has returned.
+//
 // (W3) No record is written twice. A record whose Wait failed may be found
 // all the same.
 //

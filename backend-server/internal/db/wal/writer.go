@@ -25,7 +25,10 @@ type writer struct {
 	failed bool
 }
 
-// open makes the directory and begins the segment after the last.
+// open makes the directory and begins the segment after the last. The last one
+// it syncs: if only the process died, it may hold records that Replay finds
+// and a power cut would still take, and the owner counts on them from now on.
+// Those before it were synced by the Open that came after them.
 func (w *writer) open() error {
 	if err := vfs.MakeDir(w.fs, w.dir); err != nil {
 		return err
@@ -42,7 +45,23 @@ func (w *writer) open() error {
 		w.size.Add(info.Size)
 		w.number = n
 	}
+	if len(numbers) > 0 {
+		if err := syncSegment(w.fs, filepath.Join(w.dir, segmentName(w.number))); err != nil {
+			return err
+		}
+	}
 	return w.begin()
+}
+
+func syncSegment(fsys vfs.FS, name string) error {
+	file, err := fsys.Open(name)
+	if err != nil {
+		return fmt.Errorf("last segment: %w", err)
+	}
+	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("last segment: %w", err)
+	}
+	return nil
 }
 
 // begin makes the next segment. Its name is durable then (D3), its header

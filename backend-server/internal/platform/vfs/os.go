@@ -25,7 +25,12 @@ func (OS) Create(name string) (File, error) {
 }
 
 // Open implements FS.
-func (OS) Open(name string) (File, error) { return openOS(name, os.O_RDONLY) }
+func (OS) Open(name string) (File, error) {
+	if runtime.GOOS == "windows" {
+		return openOS(name, os.O_RDWR) // only then it can be synced there
+	}
+	return openOS(name, os.O_RDONLY)
+}
 
 func openOS(name string, flag int) (File, error) {
 	f, err := os.OpenFile(name, flag, fileMode)

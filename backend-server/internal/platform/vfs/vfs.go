@@ -46,7 +46,8 @@ type FS interface {
 	// Create makes a file, or empties the one that is there, and opens it for
 	// Write, ReadAt, Sync, Size and Close. Its directory must exist.
 	Create(name string) (File, error)
-	// Open opens a file for Read, ReadAt, Size and Close.
+	// Open opens a file for Read, ReadAt, Sync, Size and Close. Sync is for
+	// what an earlier process may have written and not synced.
 	Open(name string) (File, error)
 	// Rename moves a file or directory, replacing a file at the new name.
 	Rename(from, to string) error

@@ -101,6 +101,7 @@ func writeAndRead(t *testing.T, fsys FS, root string) {
 	require.ErrorIs(t, err, io.EOF)
 	_, err = f.Write([]byte("x"))
 	require.Error(t, err, "opened for reading")
+	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
 
 	info, err := fsys.Stat(name)
