@@ -15,15 +15,16 @@ var Version string
 
 // Info describes the running binary.
 type Info struct {
-	Version   string `json:"version"`
-	Revision  string `json:"revision"`
-	BuildDate string `json:"buildDate"`
-	GoVersion string `json:"goVersion"`
+	Application string `json:"application"` // "hearth": tells the plugin who listens on a port
+	Version     string `json:"version"`
+	Revision    string `json:"revision"`
+	BuildDate   string `json:"buildDate"`
+	GoVersion   string `json:"goVersion"`
 }
 
 // Get returns what is known about the running binary.
 func Get() Info {
-	info := Info{Version: Version, GoVersion: runtime.Version()}
+	info := Info{Application: "hearth", Version: Version, GoVersion: runtime.Version()}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		fill(&info, b)
 	}
