@@ -158,7 +158,8 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 }
 
 func (c *rowColumns) fill(row *query.Row, i int64) {
-	row.Rows, row.Time, row.ID, row.Total, row.Unit = c.series[i], profile.UnixMilli(c.time[i]), c.id[i], c.total[i], c.unit[i]
+	row.Rows, row.Time, row.ID = c.series[i], profile.UnixMilli(c.time[i]), c.id[i]
+	row.Total, row.Unit, row.N = c.total[i], c.unit[i], int(c.n[i])
 }
 
 func (c *rowColumns) totals(ctx context.Context, runs []run, fn func(*query.Row) error) error {

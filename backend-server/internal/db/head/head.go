@@ -26,9 +26,8 @@ type Log interface {
 
 // Head is the newest profiles of one tenant. It is safe for concurrent use.
 type Head struct {
-	id      ulid.ULID
-	log     Log
-	created time.Time
+	id  ulid.ULID
+	log Log
 
 	postings *tsdb.MemPostings // of indices into mu.series
 
@@ -48,9 +47,10 @@ type Head struct {
 	appenders                sync.Pool
 }
 
-// New returns an empty head. Records are logged to log, which the caller owns.
+// New returns an empty head. Records are logged to log, which the caller owns;
+// it may be nil for a head that is only replayed and read.
 func New(id ulid.ULID, log Log) *Head {
-	h := &Head{id: id, log: log, created: time.Now(), postings: tsdb.NewMemPostings()}
+	h := &Head{id: id, log: log, postings: tsdb.NewMemPostings()}
 	h.mu.byName = map[string]*partition{}
 	h.minTime.Store(math.MaxInt64)
 	h.maxTime.Store(math.MinInt64)
@@ -61,8 +61,12 @@ func New(id ulid.ULID, log Log) *Head {
 // ID identifies the head.
 func (h *Head) ID() ulid.ULID { return h.id }
 
-// Created is when the head was made or replayed.
-func (h *Head) Created() time.Time { return h.created }
+// Created is when the head was made; replaying does not change it.
+func (h *Head) Created() time.Time { return ulid.Time(h.id.Time()) }
+
+// SetLog gives a replayed head the log that new records go to. Append must
+// not run yet.
+func (h *Head) SetLog(log Log) { h.log = log }
 
 // Stats are sizes of a head.
 type Stats struct {

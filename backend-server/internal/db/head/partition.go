@@ -26,7 +26,7 @@ type partition struct {
 }
 
 func newPartition(name string, index uint32) *partition {
-	in := symbols.NewInterner()
+	in := symbols.NewLogged()
 	return &partition{name: name, index: index, in: in, logged: in.Mark(), byHash: map[uint64][]*rowSeries{}, ids: map[uint64]struct{}{}}
 }
 

@@ -100,7 +100,7 @@ func (h *Head) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.R
 }
 
 func (r *row) read(out *query.Row, req query.ScanRequest) (err error) {
-	out.Time, out.ID, out.Total, out.Unit = r.time, r.id, r.total, r.unit
+	out.Time, out.ID, out.Total, out.Unit, out.N = r.time, r.id, r.total, r.unit, int(r.n)
 	out.Stacks, out.Values, out.Spans = out.Stacks[:0], out.Values[:0], out.Spans[:0]
 	if req.TotalsOnly {
 		return nil

@@ -73,6 +73,7 @@ type Row struct {
 	ID    uint64
 	Total int64 // sum of Values, saturated
 	Unit  int64 // factor for scaled series, at least 1
+	N     int   // number of samples, set even where Stacks is left empty
 	// Stacks are stack indices of the partition, ascending and distinct.
 	Stacks []uint32
 	Values []int64

@@ -22,25 +22,31 @@ type Interner struct {
 	textBytes   int64
 }
 
-// Where every Interner keeps the entries named LostName, so that replay can
-// refer to them without shifting the indices that the log counts on.
-const (
-	lostFunction = 0
-	lostLocation = 0
-	lostNode     = 1
-)
-
-// NewInterner returns an Interner that holds what S3 demands and the entries
-// named LostName.
+// NewInterner returns an Interner that holds what S3 demands.
 func NewInterner() *Interner {
 	in := &Interner{seed: maphash.MakeSeed()}
 	in.String("")
 	in.addMapping(profile.Mapping{})
 	in.t.Nodes = append(in.t.Nodes, Node{})
+	return in
+}
+
+// NewLogged returns an Interner whose tails can be replayed. It holds the
+// entries named LostName at fixed places, so that replay can refer to them
+// without shifting the indices that the log counts on.
+func NewLogged() *Interner {
+	in := NewInterner()
 	lost := in.addFunction(profile.Function{Name: in.String(LostName)})
 	in.child(Node{Location: in.addLocation(0, 0, []profile.Line{{Function: lost}})})
 	return in
 }
+
+// The places of the entries named LostName.
+const (
+	lostFunction = 0
+	lostLocation = 0
+	lostNode     = 1
+)
 
 // View returns the table as it stands.
 func (in *Interner) View() Table { return in.t }

@@ -1,0 +1,189 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
+)
+
+// Open opens the database in dir, which it makes if need be. It finishes what
+// a crash left half done and replays the logs.
+func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
+	d := &DB{dir: dir, opts: opts.withDefaults()}
+	d.fs = d.opts.FS
+	d.mu.blocks, d.mu.shipped = map[ulid.ULID]*localBlock{}, map[ulid.ULID]bool{}
+	if err := d.open(ctx); err != nil {
+		for _, b := range d.mu.blocks {
+			b.drop(nil)
+		}
+		return nil, fmt.Errorf("open database %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+func (d *DB) open(ctx context.Context) error {
+	for _, sub := range []string{headsDir, localDir} {
+		if err := vfs.MakeDir(d.fs, filepath.Join(d.dir, sub)); err != nil {
+			return err
+		}
+	}
+	heads, err := d.list(headsDir)
+	if err != nil {
+		return err
+	}
+	left := heads[:0]
+	for _, id := range heads {
+		done, err := d.finishCut(id)
+		if err != nil {
+			return err
+		}
+		if !done {
+			left = append(left, id)
+		}
+	}
+	if err := d.openBlocks(); err != nil {
+		return err
+	}
+	return d.openHeads(ctx, left)
+}
+
+// list returns the ULIDs that name entries of a directory, oldest first.
+func (d *DB) list(sub string) ([]ulid.ULID, error) {
+	names, err := d.fs.List(filepath.Join(d.dir, sub))
+	if err != nil {
+		return nil, err
+	}
+	var out []ulid.ULID
+	for _, name := range names {
+		if id, err := ulid.ParseStrict(name); err == nil {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// finishCut completes the cut of a head whose blocks are all whole, and throws
+// away the blocks of one whose are not. It reports whether the head is gone.
+func (d *DB) finishCut(id ulid.ULID) (bool, error) {
+	dir := d.headDir(id)
+	raw, err := vfs.ReadFile(d.fs, filepath.Join(dir, cutFile))
+	if err != nil {
+		there, existsErr := vfs.Exists(d.fs, filepath.Join(dir, cutFile))
+		if existsErr != nil || there {
+			return false, errors.Join(err, existsErr)
+		}
+		return false, d.fs.RemoveAll(filepath.Join(dir, cutDir))
+	}
+	var record cutRecord
+	if err := json.Unmarshal(raw, &record); err != nil {
+		return false, fault.Mark(fault.Corrupt, fmt.Errorf("cut record of head %s: %w", id, err))
+	}
+	blocks, err := d.moveBlocks(dir, record)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range blocks {
+		b.drop(nil) // openBlocks opens them again, with all others
+	}
+	return true, d.removeHead(dir)
+}
+
+func (d *DB) openBlocks() error {
+	ids, err := d.list(localDir)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		dir := d.blockDir(id)
+		whole, err := vfs.Exists(d.fs, filepath.Join(dir, block.MetaFile))
+		if err != nil {
+			return err
+		}
+		if !whole {
+			d.opts.Logger.Info("removing what is left of a dropped block", "block", id)
+			if err := d.fs.RemoveAll(dir); err != nil {
+				return err
+			}
+			continue
+		}
+		b, err := d.openLocal(dir)
+		if fault.Is(err, fault.Corrupt) {
+			// One damaged block must not keep all others away.
+			d.opts.Logger.Error("a block cannot be read and is left out", "block", id, "err", err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("block %s: %w", id, err)
+		}
+		d.mu.blocks[id] = b
+		if d.mu.shipped[id], err = vfs.Exists(d.fs, filepath.Join(dir, shippedFile)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openHeads replays the heads. The newest goes on growing if nothing of it was
+// lost; the others are cut at the next flush.
+func (d *DB) openHeads(ctx context.Context, ids []ulid.ULID) error {
+	for i, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, sound, err := d.replay(id)
+		if err != nil {
+			return err
+		}
+		if i == len(ids)-1 && sound {
+			if err := d.openLog(h); err != nil {
+				return err
+			}
+			d.mu.active = h
+			continue
+		}
+		d.mu.cut = append(d.mu.cut, h)
+	}
+	if d.mu.active != nil {
+		return nil
+	}
+	var err error
+	d.mu.active, err = d.newHead()
+	return err
+}
+
+func (d *DB) replay(id ulid.ULID) (h *openHead, sound bool, err error) {
+	start := time.Now()
+	h = &openHead{Head: head.New(id, nil), dir: d.headDir(id)}
+	report := Replay{Head: id}
+	report.Log, err = wal.Replay(d.fs, h.dir, func(payload []byte) error {
+		err := h.Replay(payload)
+		if fault.Is(err, fault.Corrupt) {
+			d.opts.Logger.Warn("a log record cannot be used", "head", id, "err", err)
+			report.Refused++
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("replay head %s: %w", id, err)
+	}
+	report.Took = time.Since(start)
+	if report.Log.Corrupt > 0 || report.Log.LostBytes > 0 {
+		d.opts.Logger.Error("a log is damaged", "head", id, "corrupt_records", report.Log.Corrupt, "lost_bytes", report.Log.LostBytes)
+	}
+	if f := d.opts.Events.Replayed; f != nil {
+		f(report)
+	}
+	return h, report.Log.Corrupt == 0 && report.Log.LostBytes == 0 && report.Refused == 0, nil
+}

@@ -1,0 +1,129 @@
+package query
+
+import (
+	"context"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
+)
+
+// SeriesSelection says which time series are wanted. The Range of Selection is
+// not used: the grid says which profiles count.
+type SeriesSelection struct {
+	Selection
+	Grid    series.Grid
+	GroupBy []string // labels kept; without any there is one series
+	Average bool     // mean of the profiles of a step instead of their sum
+	Limit   int      // the largest series only; 0 is all
+}
+
+// TimeSeries returns totals of profiles over time.
+func TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelection) ([]series.Series, error) {
+	sel.Range = sel.Grid.Range()
+	how := series.Sum
+	if sel.Average {
+		how = series.Average
+	}
+	parts, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) (*series.Builder, error) {
+		b := series.NewBuilder(sel.Grid, sel.GroupBy, how)
+		return b, addSeries(ctx, q, &sel, b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := series.NewBuilder(sel.Grid, sel.GroupBy, how)
+	for _, b := range parts {
+		out.Merge(b)
+	}
+	return out.Build(sel.Limit), nil
+}
+
+// groupedUse is what a query takes of a row series, for one group.
+type groupedUse struct {
+	group series.GroupID
+	use   rowUse
+}
+
+func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series.Builder) error {
+	list, err := q.Select(ctx, sel.matchers()...)
+	if err != nil {
+		return err
+	}
+	type rowsKey struct{ partition, rows uint32 }
+	uses := map[rowsKey][]groupedUse{}
+	for _, s := range list {
+		key := rowsKey{s.Partition, s.Rows}
+		uses[key] = append(uses[key], groupedUse{b.Group(s.Labels), rowUse{rows: s.Rows, base: !s.Scaled, scaled: s.Scaled}})
+	}
+	for _, p := range makePlans(list) {
+		values, err := newRowValues(ctx, q, p, &sel.Selection)
+		if err != nil {
+			return err
+		}
+		err = q.Scan(ctx, values.request(p), func(row *Row) error {
+			v := values.of(row)
+			if v == 0 {
+				return nil
+			}
+			for _, u := range uses[rowsKey{p.partition, row.Rows}] {
+				b.AddTo(u.group, row.Time, u.use.value(v, row.Unit))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowValues tells what a row counts for under a selection: its total, or the
+// part of it that lies in certain stacks or spans.
+type rowValues struct {
+	sel    *Selection
+	filter *callSiteFilter
+}
+
+func newRowValues(ctx context.Context, q Queryable, p *plan, sel *Selection) (*rowValues, error) {
+	v := &rowValues{sel: sel}
+	if sel.CallSite == nil {
+		return v, nil
+	}
+	t, err := q.Symbols(ctx, p.partition)
+	if err != nil {
+		return nil, err
+	}
+	v.filter = newCallSiteFilter(t, sel.CallSite)
+	return v, nil
+}
+
+func (v *rowValues) request(p *plan) ScanRequest {
+	req := p.request(v.sel.Range)
+	req.Spans = v.sel.Spans != nil
+	req.TotalsOnly = v.filter == nil && !req.Spans
+	return req
+}
+
+func (v *rowValues) of(row *Row) int64 {
+	if v.filter == nil && v.sel.Spans == nil {
+		return row.Total
+	}
+	var s stackSums
+	if v.sel.Spans != nil {
+		s.addSpans(row, rowUse{base: true}, v.sel.Spans)
+	} else {
+		s.addRow(row, rowUse{base: true})
+	}
+	total := int64(0)
+	for stack, value := range s.sums {
+		if value != 0 && (v.filter == nil || v.known(stack) && v.filter.keeps(uint32(stack))) {
+			total, _ = profile.AddSaturating(total, value)
+		}
+	}
+	return total
+}
+
+// known reports whether the symbols the filter was made from cover the stack;
+// a head may have grown since. Such a stack belongs to a profile that came
+// after the query began.
+func (v *rowValues) known(stack int) bool { return stack < len(v.filter.t.Stacks) }
