@@ -1,0 +1,2 @@
+export const asset = 'asset';
+export default asset;

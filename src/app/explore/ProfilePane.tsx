@@ -1,0 +1,60 @@
+import { LoadingBar } from '@grafana/ui';
+import React, { useMemo } from 'react';
+import { api } from '../../api/client';
+import { type Selection } from '../../api/types';
+import { graphFromLevels } from '../../flamegraph/graph';
+import { profileTypeLabel } from '../../model/profile_type';
+import { type FlameChoices, FlameGraphView } from '../../ui/flamegraph/FlameGraphView';
+import { EmptyView, ErrorView, LoadingView } from '../../ui/states';
+import { useLoad } from '../../ui/useLoad';
+
+interface Props {
+  selection: Selection;
+  tick: number;
+  choices: FlameChoices;
+  onChange: (change: Partial<FlameChoices>) => void;
+  onRetry: () => void;
+}
+
+const HEIGHT = 640;
+
+/** Flame graph and function table of the selection. */
+export function ProfilePane({ selection, tick, choices, onChange, onRetry }: Props) {
+  const key = `${JSON.stringify(selection)} ${tick}`;
+  const scope = `${selection.service} ${selection.type}`;
+  const graph = useLoad(key, (signal) => api.flameGraph(selection, signal), scope);
+  // The table's values come from uncut data, so they are asked for apart.
+  const exact = useLoad(key, (signal) => api.functions(selection, signal), scope);
+
+  const drawn = useMemo(
+    () => graph.data && graphFromLevels(graph.data.names ?? [], graph.data.levels ?? [], graph.data.unit),
+    [graph.data]
+  );
+  if (graph.error) {
+    return <ErrorView title="The flame graph cannot be drawn" error={graph.error} onRetry={onRetry} />;
+  }
+  if (!drawn) {
+    return <LoadingView text="Loading the profile" />;
+  }
+  if (drawn.totalValue === 0) {
+    return (
+      <EmptyView title={`No ${profileTypeLabel(selection.type)} profile matches`}>
+        <p>Choose a longer time range, or other labels.</p>
+      </EmptyView>
+    );
+  }
+  return (
+    <div>
+      {graph.loading && <LoadingBar width={300} />}
+      <FlameGraphView
+        graph={drawn}
+        functions={exact.data?.functions ?? undefined}
+        height={HEIGHT}
+        search={choices.search}
+        focus={choices.focus}
+        view={choices.view}
+        onChange={onChange}
+      />
+    </div>
+  );
+}
