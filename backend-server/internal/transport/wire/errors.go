@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -72,4 +73,27 @@ func Error(err error) error {
 		return err
 	}
 	return connect.NewError(outcomeOf(err).code, err)
+}
+
+// WriteError answers a request that is not an RPC with err, in the form that
+// unary RPC errors have: {"code":…,"message":…}.
+func WriteError(w http.ResponseWriter, err error) {
+	body := struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{Code(err).String(), err.Error()}
+	WriteJSON(w, HTTPStatus(err), body)
+}
+
+// WriteJSON answers a request with a value as JSON.
+func WriteJSON(w http.ResponseWriter, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// A failed write means that the client has gone; nobody is left to tell.
+	_, _ = w.Write(append(body, '\n'))
 }

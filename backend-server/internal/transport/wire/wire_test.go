@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -47,6 +48,14 @@ func TestOutcomes(t *testing.T) {
 	require.NoError(t, Error(nil))
 	own := connect.NewError(connect.CodeAborted, errors.New("x"))
 	require.Equal(t, connect.CodeAborted, connect.CodeOf(Error(own)))
+}
+
+func TestWriteError(t *testing.T) {
+	w := httptest.NewRecorder()
+	WriteError(w, fault.New(fault.TooLarge, "body of 5 bytes; limit 4"))
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code)
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	require.JSONEq(t, `{"code":"invalid_argument","message":"body of 5 bytes; limit 4"}`, w.Body.String())
 }
 
 func TestEveryKindHasAnOutcome(t *testing.T) {
