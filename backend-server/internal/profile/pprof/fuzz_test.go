@@ -31,8 +31,8 @@ func FuzzDecode(f *testing.F) {
 	for _, raw := range handmade() {
 		f.Add(raw)
 	}
-	var d pprof.Decoder
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		var d pprof.Decoder
 		if len(raw) >= 2 && raw[0] == 0x1f && raw[1] == 0x8b {
 			_, err := d.Decode(raw, pprof.Options{MaxSize: 1 << 20})
 			requireClear(t, err)
