@@ -6,10 +6,13 @@
 // `npm ci` refuses ("Missing: … from lock file"). The entries added here carry
 // version, os and cpu, which is all npm needs to skip them, and no integrity.
 //
-// Run after every `npm install`; `--check` only reports.
+// Run after every `npm install`; `--check` only reports. A folder given as an
+// argument is looked at instead of the plugin's own.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
-const file = new URL('../package-lock.json', import.meta.url);
+const folder = process.argv.slice(2).find((arg) => !arg.startsWith('--')) ?? join(import.meta.dirname, '..');
+const file = join(folder, 'package-lock.json');
 const lock = JSON.parse(readFileSync(file, 'utf8'));
 const systems = ['darwin', 'linux', 'win32', 'freebsd', 'netbsd', 'openbsd', 'android', 'openharmony', 'sunos', 'aix'];
 const processors = ['arm64', 'x64', 'ia32', 'arm', 'riscv64', 's390x', 'ppc64', 'loong64', 'mips64el', 'wasm32'];

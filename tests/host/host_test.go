@@ -21,18 +21,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeDist copies the fake plugin to a folder of the test and builds its executable there.
+// fakeBackend is the fake plugin's executable, built once for all tests.
+var fakeBackend string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "hearth-host")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		fakeBackend = filepath.Join(dir, fmt.Sprintf("gpx_fake_%s_%s", runtime.GOOS, runtime.GOARCH))
+		if runtime.GOOS == "windows" {
+			fakeBackend += ".exe"
+		}
+		if out, err := exec.Command("go", "build", "-o", fakeBackend, "./testdata/fakeplugin").CombinedOutput(); err != nil {
+			panic(string(out))
+		}
+		return m.Run()
+	}())
+}
+
+// fakeDist copies the fake plugin to a folder of the test.
 func fakeDist(t *testing.T) string {
 	t.Helper()
 	dist := filepath.Join(t.TempDir(), "dist")
 	require.NoError(t, os.CopyFS(dist, os.DirFS("testdata/fakedist")))
-	exe := fmt.Sprintf("gpx_fake_%s_%s", runtime.GOOS, runtime.GOARCH)
-	if runtime.GOOS == "windows" {
-		exe += ".exe"
-	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dist, exe), "./testdata/fakeplugin")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	require.NoError(t, os.Link(fakeBackend, filepath.Join(dist, filepath.Base(fakeBackend))))
 	return dist
 }
 

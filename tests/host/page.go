@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // bootMark stands in the built page where the boot data goes.
@@ -43,8 +42,10 @@ func loadPage(dir string) (*page, error) {
 func (h *host) pageRoutes(mux *http.ServeMux) {
 	own := http.FileServer(http.Dir(h.page.dir))
 	mux.Handle("GET /public/host/", http.StripPrefix("/public/host/", own))
-	for _, images := range []string{"/public/img/", "/public/build/img/"} {
-		mux.Handle("GET "+images, http.StripPrefix(strings.TrimSuffix(images, "img/"), own))
+	for path, folder := range map[string]string{
+		"/public/img/": "/public/", "/public/build/img/": "/public/build/", "/public/fonts/": "/public/",
+	} {
+		mux.Handle("GET "+path, http.StripPrefix(folder, own))
 	}
 	mux.HandleFunc("GET /public/plugins/{id}/{path...}", h.answer(h.pluginFile))
 	mux.Handle("GET /public/", http.NotFoundHandler())

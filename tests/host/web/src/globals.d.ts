@@ -1,0 +1,3 @@
+interface Window {
+  grafanaBootData: { user: Record<string, unknown>; settings: Record<string, unknown> };
+}

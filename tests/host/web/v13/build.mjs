@@ -1,0 +1,4 @@
+import { rspack } from '@rspack/core';
+import { buildHost } from '../build.mjs';
+
+await buildHost(rspack, import.meta.dirname);
