@@ -7,8 +7,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/wire"
 )
 
 // withTenant puts the request's tenant into its context, or refuses it.
@@ -37,18 +37,11 @@ func tenantOf(r *nethttp.Request) (string, error) {
 
 // refuse answers with err in the protocol of the request.
 func refuse(refusals *connect.ErrorWriter, w nethttp.ResponseWriter, r *nethttp.Request, err error) {
-	code, status := connect.CodeInternal, nethttp.StatusInternalServerError
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated:
-		code, status = connect.CodeUnauthenticated, nethttp.StatusUnauthorized
-	case fault.Invalid:
-		code, status = connect.CodeInvalidArgument, nethttp.StatusBadRequest
-	}
 	if refusals.IsSupported(r) {
-		_ = refusals.Write(w, r, connect.NewError(code, err))
+		_ = refusals.Write(w, r, connect.NewError(wire.Code(err), err))
 		return
 	}
-	nethttp.Error(w, err.Error(), status)
+	nethttp.Error(w, err.Error(), wire.HTTPStatus(err))
 }
 
 func (s *Server) withBodyLimit(next nethttp.Handler) nethttp.Handler {

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo"
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/wire"
 )
 
 // Ready returns the handler of /ready: 200 when check finds nothing wrong,
@@ -33,11 +33,7 @@ func Flush(flush func(context.Context) error, logger *slog.Logger) nethttp.Handl
 	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		if err := flush(r.Context()); err != nil {
 			logger.Error("flush on request failed", "err", err)
-			status := nethttp.StatusInternalServerError
-			if fault.Is(err, fault.Unavailable) {
-				status = nethttp.StatusServiceUnavailable
-			}
-			nethttp.Error(w, err.Error(), status)
+			nethttp.Error(w, err.Error(), wire.HTTPStatus(err))
 			return
 		}
 		w.WriteHeader(nethttp.StatusNoContent)
@@ -70,11 +66,12 @@ func YAML(document func() ([]byte, error)) nethttp.Handler {
 	})
 }
 
-// HandlePprof adds Go's own profiling pages under /debug/pprof/.
-func (s *Server) HandlePprof() {
+// HandlePprof adds Go's own profiling pages under /debug/pprof/. CPU profiles
+// come from cpu, for a process can run only one at a time.
+func (s *Server) HandlePprof(cpu nethttp.Handler) {
 	s.mux.HandleFunc("/debug/pprof/", pprof.Index)
 	s.mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	s.mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	s.mux.Handle("/debug/pprof/profile", cpu)
 	s.mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	s.mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }

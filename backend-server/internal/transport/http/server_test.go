@@ -129,7 +129,7 @@ func TestOps(t *testing.T) {
 	s.HandleOps("GET /api/v1/status/buildinfo", BuildInfo(buildinfo.Get()))
 	s.HandleOps("GET /api/v1/status/config", YAML(func() ([]byte, error) { return []byte("a: 1\n"), nil }))
 	s.HandleOps("GET /{$}", StatusPage(buildinfo.Get(), []Link{{"/ready", "is it ready?"}}))
-	s.HandlePprof()
+	s.HandlePprof(nethttp.NotFoundHandler())
 
 	get := func(path string) *httptest.ResponseRecorder { return call(s, httptest.NewRequest("GET", path, nil)) }
 	require.Equal(t, 200, get("/ready").Code)

@@ -1,0 +1,22 @@
+// Package app puts the parts of the server together. It is the only place that
+// sees all roles and all transports, and holds no other logic.
+//
+// # Layout
+//
+//	config.go   all settings in one struct, made of those of the parts
+//	app.go      New, Run, Close: what happens when, from the lock on the data
+//	            folder to the last flush of the log
+//	modules.go  which role needs which (dskit modules)
+//	write.go    the write path: push → distributor → ingester
+//	read.go     the read path: query → query-frontend → querier → ingester, store-gateway
+//	keep.go     where data stays: data folder, bucket, shipping
+//	ops.go      /ready, /metrics, status pages
+//
+// # Invariants
+//
+//	A1  the settings do not change after New;
+//	A2  nothing touches the data folder before its lock is held;
+//	A3  the port answers while roles start and stop: /ready says why not yet;
+//	A4  stopping is starting backwards: requests end first, then the roles, each
+//	    before what it needs, then the lock is given back.
+package app

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/grafana/dskit/services"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
+	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
+)
+
+// Names in the data folder. The tenants' databases are below a third one, so
+// that no tenant's name can meet these.
+const (
+	lockFile  = "LOCK"
+	bucketDir = "bucket"
+)
+
+// ErrLocked is in the chain of New's error when another process works on the
+// data folder.
+var ErrLocked = errors.New("the data folder is in use")
+
+// lockData makes the data folder and locks it (A2).
+func (a *App) lockData() error {
+	dir, err := filepath.Abs(a.cfg.Ingester.DataPath)
+	if err != nil {
+		return fmt.Errorf("data folder %s: %w", a.cfg.Ingester.DataPath, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("data folder (-db.data-path): %w", err)
+	}
+	a.lock, err = filelock.Acquire(filepath.Join(dir, lockFile))
+	if errors.Is(err, filelock.ErrHeld) {
+		return fmt.Errorf("%w: another Hearth process works on %s; stop that one or choose another folder with -db.data-path: %w", ErrLocked, dir, err)
+	}
+	if err != nil {
+		return fmt.Errorf("data folder (-db.data-path): %w", err)
+	}
+	return nil
+}
+
+func (a *App) openBucket() error {
+	cfg := a.cfg.Storage
+	if cfg.Dir == "" {
+		cfg.Dir = filepath.Join(a.cfg.Ingester.DataPath, bucketDir)
+	}
+	var err error
+	a.bucket, err = bucket.Open(cfg, a.registry, a.logger.With("component", "bucket"))
+	return err
+}
+
+func (a *App) initStoreGateway() (services.Service, error) {
+	a.gateway = storegateway.New(a.bucket, a.registry, a.logger.With("component", StoreGateway))
+	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
+	return a.gateway, nil
+}
+
+func (a *App) initIngester() (services.Service, error) {
+	a.ingester = ingester.New(a.cfg.Ingester, ingester.Deps{
+		FS:         vfs.OS{},
+		Bucket:     a.bucket,
+		Shipped:    func(ctx context.Context, tenantID string, id ulid.ULID) { a.gateway.Notify(ctx, tenantID, id) },
+		Registerer: a.registry,
+		Logger:     a.logger.With("component", Ingester),
+	})
+	a.checks = append(a.checks, check{Ingester, a.ingester.Ready})
+	return a.ingester, nil
+}

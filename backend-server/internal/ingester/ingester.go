@@ -1,0 +1,154 @@
+package ingester
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/grafana/dskit/services"
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/thanos-io/objstore"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// tenantsDir holds a folder a tenant, within the data path.
+const tenantsDir = "tenants"
+
+// Deps are what an ingester works with.
+type Deps struct {
+	FS     vfs.FS
+	Bucket objstore.Bucket
+	// Shipped is told about every block that has arrived in the bucket.
+	Shipped    func(ctx context.Context, tenantID string, block ulid.ULID)
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// Ingester is the role. It is a service: starting opens the databases of all
+// tenants on disk, stopping closes them.
+type Ingester struct {
+	services.Service
+
+	cfg     Config
+	deps    Deps
+	metrics *metrics
+	health  health
+	kick    chan struct{} // asks the ship loop not to wait
+
+	// phase says whether requests are served; it changes only forward.
+	phase atomic.Int32
+	// gate is held for reading by every user of a database, and for writing by
+	// the one who closes them (I2).
+	gate sync.RWMutex
+
+	mu struct {
+		sync.Mutex
+		tenants map[string]*instance
+	}
+}
+
+// The phases of an ingester.
+const (
+	starting = iota
+	running
+	stopped
+)
+
+// New returns an ingester that is not started.
+func New(cfg Config, deps Deps) *Ingester {
+	i := &Ingester{cfg: cfg, deps: deps, kick: make(chan struct{}, 1)}
+	i.mu.tenants = map[string]*instance{}
+	i.metrics = newMetrics(deps.Registerer, i.stats)
+	i.Service = services.NewBasicService(i.start, i.run, i.stop).WithName("ingester")
+	return i
+}
+
+// enter lets a request in; the caller must call i.gate.RUnlock if it was.
+func (i *Ingester) enter() error {
+	i.gate.RLock()
+	switch i.phase.Load() {
+	case running:
+		return nil
+	case starting:
+		i.gate.RUnlock()
+		return fault.New(fault.Unavailable, "the ingester is starting: it replays its write-ahead log")
+	}
+	i.gate.RUnlock()
+	return fault.New(fault.Unavailable, "the ingester is stopping")
+}
+
+// Push stores records of a tenant. It returns nil, or an error or nil for each
+// record. What it has no error for is durable.
+func (i *Ingester) Push(ctx context.Context, tenantID string, recs []profile.Record) []error {
+	errs := i.push(ctx, tenantID, recs)
+	i.health.note(errs, time.Now())
+	return errs
+}
+
+func (i *Ingester) push(ctx context.Context, tenantID string, recs []profile.Record) []error {
+	if err := i.enter(); err != nil {
+		return all(err, len(recs))
+	}
+	defer i.gate.RUnlock()
+	inst, err := i.open(ctx, tenantID)
+	if err != nil {
+		return all(err, len(recs))
+	}
+	return inst.db.Append(ctx, recs)
+}
+
+func all(err error, n int) []error { return slices.Repeat([]error{err}, n) }
+
+// View returns what the tenant has here in the range, and a function that must
+// be called once when the reader is done.
+func (i *Ingester) View(ctx context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error) {
+	if err := i.enter(); err != nil {
+		return nil, nil, err
+	}
+	inst, err := i.existing(ctx, tenantID)
+	if err != nil || inst == nil {
+		i.gate.RUnlock()
+		return nil, func() {}, err
+	}
+	view := inst.db.View(r)
+	return view.Units, sync.OnceFunc(func() {
+		view.Release()
+		i.gate.RUnlock()
+	}), nil
+}
+
+// Ready tells why the ingester cannot take part, or nil.
+func (i *Ingester) Ready() error {
+	if err := i.enter(); err != nil {
+		return err
+	}
+	i.gate.RUnlock()
+	return i.health.check(time.Now())
+}
+
+func (i *Ingester) tenantDir(tenantID string) string {
+	return filepath.Join(i.cfg.DataPath, tenantsDir, tenantID)
+}
+
+// instances returns the tenants whose databases are open, in order of ID.
+func (i *Ingester) instances() []*instance {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var out []*instance
+	for _, id := range slices.Sorted(maps.Keys(i.mu.tenants)) {
+		if inst := i.mu.tenants[id]; inst.isOpen() {
+			out = append(out, inst)
+		}
+	}
+	return out
+}

@@ -1,0 +1,16 @@
+// Package storegateway answers from the blocks in the bucket.
+//
+// It knows the blocks from listing the bucket, at start and every now and
+// then, and from being told about new ones (Notify). Knowing a block means
+// having its meta file; the block itself is opened by the first query that
+// reads it, which a query does not do when it finds the same block on local
+// disk. Blocks that nobody has read for a while are closed.
+//
+// Invariants:
+//
+//	G1  until the bucket has been listed once, views fail: an answer without
+//	    the bucket would look complete and would not be;
+//	G2  a block is closed only when no view holds it;
+//	G3  a block whose meta file is missing or broken is not there: its upload
+//	    has not finished.
+package storegateway
