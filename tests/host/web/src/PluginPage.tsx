@@ -2,12 +2,17 @@ import { css } from '@emotion/css';
 import { type GrafanaTheme2 } from '@grafana/data';
 import { type PluginPageProps } from '@grafana/runtime';
 import { useStyles2 } from '@grafana/ui';
+import { createContext, useContext } from 'react';
+
+/** What a page without an own title is called: its name in the navigation. */
+export const NavTitle = createContext('');
 
 /** The frame Grafana draws around a plugin's page: title, subtitle, actions, content. */
 export function PluginPage(props: PluginPageProps) {
   const { pageNav, subTitle, actions, info, children, renderTitle } = props;
   const styles = useStyles2(getStyles);
-  const title = pageNav?.text ?? '';
+  const navTitle = useContext(NavTitle);
+  const title = pageNav?.text ?? navTitle;
   return (
     <div className={styles.page}>
       {(title || actions) && (

@@ -3,6 +3,7 @@ import { Alert, LoadingPlaceholder } from '@grafana/ui';
 import { type ComponentType } from 'react';
 import { type RouteComponentProps } from 'react-router-dom';
 import { loadApp } from '../plugins';
+import { NavTitle } from '../PluginPage';
 import { useAsync } from '../useAsync';
 
 /** An app's own pages, under /a/<app id>. */
@@ -16,13 +17,16 @@ export function AppPage({ match, location }: RouteComponentProps<{ id: string }>
     return <LoadingPlaceholder text="Loading" />;
   }
   const Root = plugin.root as ComponentType<AppRootProps>;
+  const title = plugin.meta.includes?.find(({ path }) => path === location.pathname)?.name ?? plugin.meta.name;
   return (
-    <Root
-      meta={plugin.meta}
-      basename={`/a/${id}`}
-      query={Object.fromEntries(new URLSearchParams(location.search))}
-      path={location.pathname}
-      onNavChanged={() => {}}
-    />
+    <NavTitle.Provider value={title}>
+      <Root
+        meta={plugin.meta}
+        basename={`/a/${id}`}
+        query={Object.fromEntries(new URLSearchParams(location.search))}
+        path={location.pathname}
+        onNavChanged={() => {}}
+      />
+    </NavTitle.Provider>
   );
 }
