@@ -71,6 +71,7 @@ const (
 	sectionLocations  = "locations"
 	sectionNodes      = "nodes"
 	sectionStacks     = "stacks"
+	sectionSeries     = "series"
 	sectionIndex      = "index"
 )
 

@@ -36,7 +36,7 @@ type Block struct {
 	src   Source
 	close func() error
 
-	index      once[*tsdb.Reader]
+	index      once[*seriesIndex]
 	partitions once[[]partition]
 	rows       once[*rowColumns]
 	ids        once[[]uint64]
@@ -191,8 +191,14 @@ type byteSlice []byte
 func (b byteSlice) Len() int                    { return len(b) }
 func (b byteSlice) Range(start, end int) []byte { return b[start:end] }
 
-func (b *Block) loadIndex(ctx context.Context) (*tsdb.Reader, error) {
-	return b.index.get(func() (*tsdb.Reader, error) {
+// seriesIndex is the TSDB index and what it refers to.
+type seriesIndex struct {
+	*tsdb.Reader
+	refs []rowRef
+}
+
+func (b *Block) loadIndex(ctx context.Context) (*seriesIndex, error) {
+	return b.index.get(func() (*seriesIndex, error) {
 		p, err := b.load(ctx, sectionIndex)
 		if err != nil {
 			return nil, err
@@ -201,8 +207,27 @@ func (b *Block) loadIndex(ctx context.Context) (*tsdb.Reader, error) {
 		if err != nil {
 			return nil, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: index: %w", b.meta.ID, err))
 		}
-		return r, nil
+		refs, err := b.loadRefs(ctx)
+		return &seriesIndex{r, refs}, err
 	})
+}
+
+func (b *Block) loadRefs(ctx context.Context) ([]rowRef, error) {
+	f, err := b.loadTable(ctx, sectionSeries)
+	if err != nil {
+		return nil, err
+	}
+	partition, e0 := readColumn[uint32](f, 0, 0, f.NumRows())
+	rows, e1 := readColumn[uint32](f, 1, 0, f.NumRows())
+	scaled, e2 := readColumn[uint32](f, 2, 0, f.NumRows())
+	if err := errors.Join(e0, e1, e2); err != nil {
+		return nil, fmt.Errorf("block %s: series: %w", b.meta.ID, err)
+	}
+	out := make([]rowRef, len(rows))
+	for i := range out {
+		out[i] = rowRef{partition: partition[i], series: rows[i], scaled: scaled[i] == 1}
+	}
+	return out, nil
 }
 
 // Select implements query.Queryable.
@@ -224,7 +249,10 @@ func (b *Block) Select(ctx context.Context, matchers ...*labels.Matcher) ([]quer
 		}
 		lset := builder.Labels()
 		for _, c := range refs {
-			ref := unpackRef(c.Ref)
+			if uint64(c.Ref) >= uint64(len(r.refs)) {
+				return nil, fault.New(fault.Corrupt, "block %s: series %d of %d", b.meta.ID, c.Ref, len(r.refs))
+			}
+			ref := r.refs[c.Ref]
 			out = append(out, query.Series{Labels: lset, Partition: ref.partition, Rows: ref.series, Scaled: ref.scaled})
 		}
 	}

@@ -54,6 +54,14 @@ type partitionRecord struct {
 	Stacks    uint32 `parquet:"stacks"`
 }
 
+// seriesRecord says where the profiles of a series are. The index refers to
+// it by number.
+type seriesRecord struct {
+	Partition uint32 `parquet:"partition,delta"`
+	Rows      uint32 `parquet:"rows,delta"`
+	Scaled    uint32 `parquet:"scaled,delta"` // 1: the values are times the row's unit
+}
+
 type stringRecord struct {
 	Text string `parquet:"text,delta"`
 }

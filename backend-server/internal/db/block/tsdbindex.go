@@ -15,20 +15,29 @@ import (
 	"github.com/prometheus/prometheus/tsdb/index"
 )
 
-// rowRef is what the index stores for a series in place of a chunk reference:
-// its row series and partition. Bit 0 is scaled, bits 1–32 the row series,
-// bits 33–63 the partition.
+// rowRef says where the profiles of a series are: its row series and
+// partition. The index stores, in place of a chunk reference, the number of the
+// rowRef in the series section, since it wants references that ascend with the
+// labels.
 type rowRef struct {
 	partition, series uint32
 	scaled            bool
 }
 
-func (r rowRef) pack() chunks.ChunkRef {
-	return chunks.ChunkRef(uint64(r.partition)<<33 | uint64(r.series)<<1 | uint64(boolInt(r.scaled)))
+func compareRefs(a, b rowRef) int {
+	return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.series, b.series), cmp.Compare(boolInt(a.scaled), boolInt(b.scaled)))
 }
 
-func unpackRef(c chunks.ChunkRef) rowRef {
-	return rowRef{partition: uint32(c >> 33), series: uint32(c >> 1), scaled: c&1 == 1}
+// seriesTable sorts the series for the index and writes their rowRefs.
+func (w *writer) seriesTable() error {
+	slices.SortFunc(w.series, func(a, b indexedSeries) int {
+		return cmp.Or(labels.Compare(a.labels, b.labels), compareRefs(a.ref, b.ref))
+	})
+	records := make([]seriesRecord, len(w.series))
+	for i, s := range w.series {
+		records[i] = seriesRecord{Partition: s.ref.partition, Rows: s.ref.series, Scaled: uint32(boolInt(s.ref.scaled))}
+	}
+	return writeTable(w.data, sectionSeries, records)
 }
 
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
@@ -64,16 +73,13 @@ func (w *writer) writeIndex(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	slices.SortStableFunc(w.series, func(a, b indexedSeries) int {
-		return cmp.Or(labels.Compare(a.labels, b.labels), cmp.Compare(a.ref.pack(), b.ref.pack()))
-	})
 	ref := storage.SeriesRef(0)
 	for i := 0; i < len(w.series); {
 		metas := []chunks.Meta{}
 		j := i
 		for ; j < len(w.series) && labels.Equal(w.series[i].labels, w.series[j].labels); j++ {
-			s := w.series[j]
-			metas = append(metas, chunks.Meta{Ref: s.ref.pack(), MinTime: int64(s.minTime), MaxTime: int64(s.maxTime)})
+			// The index wants times that ascend; nothing here reads them.
+			metas = append(metas, chunks.Meta{Ref: chunks.ChunkRef(j), MinTime: int64(j), MaxTime: int64(j)})
 		}
 		if err := out.AddSeries(ref, w.series[i].labels, metas...); err != nil {
 			return err

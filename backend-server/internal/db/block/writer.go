@@ -102,10 +102,8 @@ type writer struct {
 
 // indexedSeries is a series for the index: where its rows are.
 type indexedSeries struct {
-	labels  labels.Labels
-	ref     rowRef
-	minTime profile.UnixMilli
-	maxTime profile.UnixMilli
+	labels labels.Labels
+	ref    rowRef
 }
 
 func writerOptions() []parquet.WriterOption {
@@ -270,20 +268,18 @@ func (w *writer) rowSeries(ctx context.Context, s *source, rows sourceSeries, ra
 	if len(w.series) > 0 {
 		number = w.series[len(w.series)-1].ref.series + 1
 	}
-	minTime, maxTime := w.r.End, w.r.Start
 	for _, i := range sc.order {
 		row := &sc.rows[i]
 		row.Series = number
-		minTime, maxTime = min(minTime, profile.UnixMilli(row.Time)), max(maxTime, profile.UnixMilli(row.Time))
+		w.meta.MinTime, w.meta.MaxTime = min(w.meta.MinTime, profile.UnixMilli(row.Time)), max(w.meta.MaxTime, profile.UnixMilli(row.Time))
 		w.addSpans(sc.spans[i], ranks)
 		if err := w.writeRow(row); err != nil {
 			return false, err
 		}
 	}
-	w.meta.MinTime, w.meta.MaxTime = min(w.meta.MinTime, minTime), max(w.meta.MaxTime, maxTime)
 	for _, one := range rows.series {
 		ref := rowRef{partition: uint32(len(w.partitions)), series: number, scaled: one.Scaled}
-		w.series = append(w.series, indexedSeries{one.Labels, ref, minTime, maxTime})
+		w.series = append(w.series, indexedSeries{one.Labels, ref})
 	}
 	return true, nil
 }
@@ -389,6 +385,7 @@ func (w *writer) sections(ctx context.Context) error {
 		func() error { return writeTable(w.data, sectionMappings, t.mappings) },
 		func() error { return writeTable(w.data, sectionStrings, t.strings) },
 		func() error { return writeTable(w.data, sectionPartitions, w.partitions) },
+		w.seriesTable,
 		func() error { return w.index(ctx) },
 	}
 	for _, step := range steps {

@@ -29,7 +29,7 @@ type Head struct {
 	id  ulid.ULID
 	log Log
 
-	postings *tsdb.MemPostings // of indices into mu.series
+	postings *tsdb.MemPostings // of indices into mu.series, plus one
 
 	// mu guards the lists of partitions and series. It is taken after a
 	// partition's lock, never before.
@@ -153,8 +153,8 @@ func (h *Head) addSeries(p *partition, s *rowSeries) {
 
 func (h *Head) addOneSeries(s query.Series) {
 	h.mu.Lock()
-	ref := storage.SeriesRef(len(h.mu.series))
 	h.mu.series = append(h.mu.series, s)
+	ref := storage.SeriesRef(len(h.mu.series)) // 0 is no reference: merging postings skips it
 	h.mu.Unlock()
 	h.postings.Add(ref, s.Labels)
 }

@@ -24,7 +24,7 @@ func (h *Head) Select(ctx context.Context, matchers ...*labels.Matcher) ([]query
 	h.mu.RUnlock()
 	var out []query.Series
 	for postings.Next() {
-		if ref := int(postings.At()); ref < len(series) {
+		if ref := int(postings.At()) - 1; ref < len(series) {
 			out = append(out, series[ref])
 		}
 	}
