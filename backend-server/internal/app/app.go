@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	nethttp "net/http"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,6 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/logging"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
-	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
 )
@@ -49,7 +49,6 @@ type roleSet struct {
 	ingester    *ingester.Ingester
 	distributor *distributor.Distributor
 	querier     *querier.Querier
-	frontend    *queryfrontend.Frontend
 	profiler    *selfprofile.Profiler
 }
 
@@ -81,6 +80,13 @@ func (a *App) open() error {
 	}
 	a.operations()
 	return a.http.Listen(context.Background())
+}
+
+// serveAPI adds routes that belong to a tenant.
+func (a *App) serveAPI(routes map[string]nethttp.Handler) {
+	for pattern, h := range routes {
+		a.http.HandleAPI(pattern, h)
+	}
 }
 
 // Close gives back what New has taken. Run does it by itself.

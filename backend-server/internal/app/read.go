@@ -10,6 +10,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
+	transport "github.com/hearth-profiles/hearth/backend-server/internal/transport/query"
 )
 
 // The read path:
@@ -25,7 +26,8 @@ func (a *App) initQuerier() (services.Service, error) {
 }
 
 func (a *App) initQueryFrontend() (services.Service, error) {
-	a.frontend = queryfrontend.New(a.cfg.QueryFrontend, a.querier, a.registry, time.Now)
+	frontend := queryfrontend.New(a.cfg.QueryFrontend, a.querier, a.registry, time.Now)
+	a.serveAPI(transport.New(frontend, a.logger.With("component", QueryFrontend), time.Now).Routes())
 	return nil, nil
 }
 

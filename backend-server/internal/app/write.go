@@ -12,6 +12,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/push"
 )
 
 // The write path:
@@ -21,7 +22,9 @@ import (
 // The ingester is made in keep.go; a profile that it has acknowledged is safe.
 
 func (a *App) initDistributor() (services.Service, error) {
-	a.distributor = distributor.New(a.cfg.Distributor, a.cfg.Limits, a.ingester, a.registry, a.logger.With("component", Distributor))
+	logger := a.logger.With("component", Distributor)
+	a.distributor = distributor.New(a.cfg.Distributor, a.cfg.Limits, a.ingester, a.registry, logger)
+	a.serveAPI(push.New(a.distributor, logger).Routes())
 	return nil, nil
 }
 
