@@ -73,7 +73,7 @@ type typeRef struct{ typ, unit uint64 }
 func (d *Decoder) Decode(raw []byte, opts Options) (*profile.Profile, error) {
 	d.opts = opts.withDefaults()
 	d.plain = raw
-	if isGzip(raw) {
+	if IsGzip(raw) {
 		var err error
 		if d.plain, err = d.inflater.inflate(raw, d.opts.MaxSize); err != nil {
 			return nil, err

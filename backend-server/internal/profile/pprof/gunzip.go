@@ -24,8 +24,8 @@ type inflater struct {
 	buf []byte
 }
 
-// isGzip reports whether b begins like a gzip stream.
-func isGzip(b []byte) bool { return len(b) >= 2 && b[0] == 0x1f && b[1] == 0x8b }
+// IsGzip reports whether b begins like a gzip stream.
+func IsGzip(b []byte) bool { return len(b) >= 2 && b[0] == 0x1f && b[1] == 0x8b }
 
 // inflate decompresses all members of src, up to limit bytes in all. The
 // result is good until the next call.
