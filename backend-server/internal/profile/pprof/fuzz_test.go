@@ -26,7 +26,11 @@ import (
 // ours accepts keeps the invariants of package profile.
 func FuzzDecode(f *testing.F) {
 	for _, raw := range testdata(f) {
+		var d pprof.Decoder
+		_, err := d.Decode(raw, pprof.Options{})
+		require.NoError(f, err)
 		f.Add(raw)
+		f.Add(slices.Clone(d.Plain()))
 	}
 	for _, raw := range handmade() {
 		f.Add(raw)

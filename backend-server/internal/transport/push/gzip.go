@@ -9,14 +9,14 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// maxMessage is the largest request after decompression. What comes
+// defaultMaxMessage is the largest request after decompression. What comes
 // uncompressed is limited before it gets here.
-const maxMessage = 256 << 20
+const defaultMaxMessage = 256 << 20
 
 // withGzip makes connect decompress with a faster inflater that has an end.
-func withGzip() connect.HandlerOption {
+func withGzip(limit int64) connect.HandlerOption {
 	return connect.WithCompression("gzip",
-		func() connect.Decompressor { return &inflater{limit: maxMessage} },
+		func() connect.Decompressor { return &inflater{limit: limit} },
 		func() connect.Compressor { return gzip.NewWriter(io.Discard) },
 	)
 }

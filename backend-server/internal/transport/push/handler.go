@@ -28,19 +28,21 @@ type Handler struct {
 	pusher Pusher
 	logger *slog.Logger
 	now    func() time.Time
+	// maxMessage is the largest RPC request after decompression, in bytes.
+	maxMessage int64
 }
 
 var _ pushv1connect.PusherServiceHandler = (*Handler)(nil)
 
 // New returns a handler that hands uploads to p.
 func New(p Pusher, logger *slog.Logger) *Handler {
-	return &Handler{pusher: p, logger: logger, now: time.Now}
+	return &Handler{pusher: p, logger: logger, now: time.Now, maxMessage: defaultMaxMessage}
 }
 
 // Routes returns the handlers by http.ServeMux pattern. They expect a tenant in
 // the request's context, and a limit on its body.
 func (h *Handler) Routes() map[string]http.Handler {
-	path, rpc := pushv1connect.NewPusherServiceHandler(h, append(wire.HandlerOptions(h.logger), withGzip())...)
+	path, rpc := pushv1connect.NewPusherServiceHandler(h, append(wire.HandlerOptions(h.logger), withGzip(h.maxMessage))...)
 	ingest := http.HandlerFunc(h.ingest)
 	return map[string]http.Handler{path: rpc, "POST /ingest": ingest, "POST /pyroscope/ingest": ingest}
 }
