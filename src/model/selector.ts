@@ -35,7 +35,7 @@ export function parseSelector(text: string): Matcher[] {
   const matchers: Matcher[] = [];
   while (!reader.accept('}')) {
     if (matchers.length > 0) {
-      reader.expect(',');
+      reader.expect(',', '"," or "}"');
       if (reader.accept('}')) {
         break;
       }
@@ -98,9 +98,9 @@ class Reader {
     return found;
   }
 
-  expect(character: string): void {
+  expect(character: string, what = `"${character}"`): void {
     if (!this.accept(character)) {
-      throw new SelectorError(`expected "${character}" at position ${this.at + 1}`, this.at);
+      throw new SelectorError(`expected ${what} at position ${this.at + 1}`, this.at);
     }
   }
 

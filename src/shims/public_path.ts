@@ -5,5 +5,5 @@ import amdModule from 'amd-module';
 
 declare let __webpack_public_path__: string;
 
-// eslint-disable-next-line @typescript-eslint/no-unused-vars -- the bundler turns this assignment into its own
+// eslint-disable-next-line prefer-const, @typescript-eslint/no-unused-vars -- the bundler turns this assignment into its own
 __webpack_public_path__ = amdModule.uri.replace(/(plugins\/)[^/]+\/.*$/, `$1${PLUGIN_ID}/`);
