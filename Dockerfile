@@ -14,7 +14,7 @@ FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/hearth /usr/local/bin/hearth
 COPY --from=build --chown=nonroot:nonroot /out/data /data
 VOLUME /data
-EXPOSE 4040 9095
+EXPOSE 4040
 USER nonroot
 ENTRYPOINT ["/usr/local/bin/hearth"]
 CMD ["-db.data-path=/data"]

@@ -101,13 +101,20 @@ type process struct {
 
 func (m *machine) start(t *testing.T, dir, addr string) *process {
 	t.Helper()
-	p := &process{crash: make(chan struct{}), ended: make(chan struct{})}
-	p.Supervisor = embedded.New(embedded.Options{
+	crash := make(chan struct{})
+	p := startWith(t, embedded.Options{
 		Dir: dir, Addr: addr, Retry: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 		Open: func(dir, addr string) (embedded.Server, error) {
-			return &fakeServer{machine: m, dir: dir, addr: addr, ready: make(chan struct{}), crash: p.crash}, nil
+			return &fakeServer{machine: m, dir: dir, addr: addr, ready: make(chan struct{}), crash: crash}, nil
 		},
 	})
+	p.crash = crash
+	return p
+}
+
+func startWith(t *testing.T, opts embedded.Options) *process {
+	t.Helper()
+	p := &process{Supervisor: embedded.New(opts), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { p.Run(ctx); close(p.ended) }()
 	p.kill = func() { cancel(); <-p.ended }
