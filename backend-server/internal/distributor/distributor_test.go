@@ -155,7 +155,7 @@ func TestPushStoresWhatIsGood(t *testing.T) {
 	err := res.Err()
 	require.Equal(t, fault.Invalid, fault.KindOf(err))
 	require.ErrorContains(t, err, "3 of 5 profiles were stored; refused: ")
-	require.ErrorContains(t, err, `series 0 {__name__="process_cpu", service_name="a"}, profile 1: profile, byte 0`)
+	require.ErrorContains(t, err, `series 0 {__name__="process_cpu", service_name="a"}, profile 1: no pprof profile: byte 0`)
 	require.ErrorContains(t, err, `series 1 {service_name="nameless"}: invalid metric name`)
 	require.ErrorContains(t, err, `series 3 {__name__="x"}: the series has no samples`)
 	require.NoError(t, testutil.GatherAndCompare(f.reg, strings.NewReader(`

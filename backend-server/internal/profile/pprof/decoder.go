@@ -143,7 +143,7 @@ func (d *Decoder) walk() error {
 	for i := 0; i < len(d.plain); {
 		at, err := i, error(nil)
 		if i, err = f.next(d.plain, i); err != nil {
-			return malformed("profile, byte %d: %w", at, err)
+			return malformed("no pprof profile: byte %d: %w", at, err)
 		}
 		if err = d.topField(&f, uint32(i)); err != nil {
 			return err

@@ -42,7 +42,7 @@ func New(p Pusher, logger *slog.Logger) *Handler {
 // Routes returns the handlers by http.ServeMux pattern. They expect a tenant in
 // the request's context, and a limit on its body.
 func (h *Handler) Routes() map[string]http.Handler {
-	path, rpc := pushv1connect.NewPusherServiceHandler(h, append(wire.HandlerOptions(h.logger), withGzip(h.maxMessage))...)
+	path, rpc := pushv1connect.NewPusherServiceHandler(h, append(wire.HandlerOptions(h.logger), withGzip(h.maxMessage), connect.WithCodec(requestCodec{}))...)
 	ingest := http.HandlerFunc(h.ingest)
 	return map[string]http.Handler{path: rpc, "POST /ingest": ingest, "POST /pyroscope/ingest": ingest}
 }

@@ -121,6 +121,21 @@ func TestPushSpeaksAllProtocols(t *testing.T) {
 	}
 }
 
+// TestPushLeavesTextToTheDistributor sends a label that is not UTF-8, which
+// must not take the other series of the request along.
+func TestPushLeavesTextToTheDistributor(t *testing.T) {
+	p := &pusher{}
+	srv := serve(t, p)
+	req := request()
+	req.Series[1].Labels[0].Value = "x\xff"
+	body, err := req.MarshalVT()
+	require.NoError(t, err)
+	status, answer := post(t, srv.URL+rpcPath, "application/proto", body)
+	require.Equal(t, 200, status, answer)
+	require.Len(t, p.got, 2)
+	require.Equal(t, "x\xff", p.got[1].Labels[0].Value)
+}
+
 // post sends a body and returns the status and the answer.
 func post(t *testing.T, url, contentType string, body []byte, header ...string) (int, string) {
 	t.Helper()
