@@ -1,0 +1,95 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Where things are built.
+const (
+	distDir   = "dist"
+	serverBin = "bin/hearth"
+	hostBin   = "bin/hearth-host"
+	hostWeb   = "tests/host/web"
+	logDir    = "data/logs"
+)
+
+// hostVersions are the @grafana versions of the plugin host's pages; the first
+// is the one that `run` shows.
+var hostVersions = []string{"v11", "v13"}
+
+// Build makes everything that is shipped: dist/ with frontend and backend, and
+// the server.
+func Build(ctx context.Context) error {
+	if err := Frontend(ctx); err != nil {
+		return err
+	}
+	if err := Plugin(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
+		return err
+	}
+	return Server(ctx)
+}
+
+// Frontend bundles src/ into dist/, unless that is newer than all it is made of.
+func Frontend(ctx context.Context) error {
+	if err := npmInstall(ctx, "."); err != nil {
+		return err
+	}
+	sources := []string{"src", ".config", "package.json", "package-lock.json", "plugin.json", "README.md", "LICENSE"}
+	return unlessNewer(filepath.Join(distDir, "module.js"), sources, func() error {
+		return npmRun(ctx, ".", "build")
+	})
+}
+
+// Plugin builds the plugin's backend into dist/ for one platform.
+func Plugin(ctx context.Context, goos, goarch string) error {
+	name := fmt.Sprintf("gpx_hearth_%s_%s", goos, goarch)
+	env := append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+	if goos == "windows" {
+		name += ".exe"
+	}
+	return runWith(ctx, env, "go", "build", "-o", filepath.Join(distDir, name), "./pkg")
+}
+
+// Server builds the server into bin/.
+func Server(ctx context.Context) error {
+	return run(ctx, "go", "build", "-o", executable(serverBin), "./backend-server")
+}
+
+// Host builds the plugin host and its page for one @grafana version.
+func Host(ctx context.Context, version string) error {
+	if err := run(ctx, "go", "build", "-o", executable(hostBin), "./tests/host"); err != nil {
+		return err
+	}
+	dir := filepath.Join(hostWeb, version)
+	if err := npmInstall(ctx, dir); err != nil {
+		return err
+	}
+	sources := []string{filepath.Join(hostWeb, "src"), filepath.Join(hostWeb, "build.mjs"), filepath.Join(dir, "package-lock.json")}
+	return unlessNewer(filepath.Join(dir, "dist", "host.json"), sources, func() error {
+		return npmRun(ctx, dir, "build")
+	})
+}
+
+// unlessNewer calls build if target is missing or older than a source.
+func unlessNewer(target string, sources []string, build func() error) error {
+	changed, err := newest(sources...)
+	if err != nil {
+		return fmt.Errorf("sources of %s: %w", target, err)
+	}
+	if info, err := os.Stat(target); err == nil && info.ModTime().UnixNano() >= changed {
+		fmt.Println("=", target, "is up to date")
+		return nil
+	}
+	return build()
+}
+
+func executable(path string) string {
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	return filepath.FromSlash(path)
+}
