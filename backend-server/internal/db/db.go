@@ -50,6 +50,8 @@ type openHead struct {
 	*head.Head
 	log *wal.Log // nil once closed
 	dir string
+	// attempt are the blocks written for it by the last try to cut it.
+	attempt []ulid.ULID
 	// unsure says that memory may hold profiles that the log does not.
 	unsure bool
 }
@@ -59,7 +61,6 @@ const (
 	headsDir    = "head"
 	localDir    = "local"
 	cutFile     = "cut.json"
-	cutDir      = "blocks"
 	shippedFile = "shipped"
 )
 

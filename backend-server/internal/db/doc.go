@@ -5,17 +5,17 @@
 // On disk:
 //
 //	head/<ULID>/         a head: its log's segments
-//	head/<ULID>/blocks/  blocks being cut from it
-//	head/<ULID>/cut.json the names of those blocks, once all are whole
+//	head/<ULID>/cut.json the blocks cut from it, once all are whole
 //	local/<ULID>/        blocks (see package block)
 //	local/<ULID>/shipped there is a copy in the bucket
 //
 // A head is cut by time into blocks of at most one block duration each, so
-// that a late profile lands in a block of its own time. The file cut.json is
-// the moment at which the blocks take the head's place: before it, a crash
-// means that the log is replayed and the blocks are thrown away; after it, that
-// the blocks are moved to their place and the log is thrown away. Both are
-// repeated until done.
+// that a late profile lands in a block of its own time. The blocks are written
+// where they will stay; each names its head as its parent. The file cut.json is
+// the moment at which they take the head's place. A crash before it means that
+// the log is replayed and blocks with that parent are thrown away; a crash
+// after it, that the log is. Nothing is moved: whether a rename from one
+// directory to another survives a power cut whole is up to the file system.
 //
 // Invariants:
 //

@@ -94,33 +94,15 @@ type cutRecord struct {
 
 func (d *DB) flushHead(ctx context.Context, h *openHead) error {
 	start := time.Now()
-	dir := filepath.Join(h.dir, cutDir)
-	if err := d.fs.RemoveAll(dir); err != nil {
-		return fmt.Errorf("earlier attempt: %w", err)
-	}
-	var record cutRecord
-	var metas []*block.Meta
 	windows, err := d.windows(ctx, h)
 	if err != nil {
 		return err
 	}
-	if err := vfs.MakeDir(d.fs, dir); err != nil {
+	metas, err := d.writeBlocks(ctx, h, windows)
+	if err != nil {
 		return err
 	}
-	for _, w := range windows {
-		id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
-		meta, err := block.Write(ctx, d.fs, filepath.Join(dir, id.String()), id, h.Head, w)
-		if err != nil {
-			return err
-		}
-		if meta != nil {
-			record.Blocks = append(record.Blocks, id)
-			metas = append(metas, meta)
-		}
-	}
-	if err := d.fs.SyncDir(dir); err != nil {
-		return fmt.Errorf("blocks: %w", err)
-	}
+	record := cutRecord{Blocks: h.attempt}
 	b, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("cut record: %w", err)
@@ -135,6 +117,36 @@ func (d *DB) flushHead(ctx context.Context, h *openHead) error {
 		f(Flush{Head: h.ID(), Blocks: metas, Took: time.Since(start)})
 	}
 	return nil
+}
+
+// writeBlocks writes the blocks of a head, which nobody sees yet, after
+// removing those of an attempt that failed. h.attempt then lists them, and all
+// of it is on the disk for good.
+func (d *DB) writeBlocks(ctx context.Context, h *openHead, windows []profile.TimeRange) ([]*block.Meta, error) {
+	for _, id := range h.attempt {
+		if err := d.fs.RemoveAll(d.blockDir(id)); err != nil {
+			return nil, fmt.Errorf("block of an earlier attempt: %w", err)
+		}
+	}
+	h.attempt = nil
+	var metas []*block.Meta
+	for _, w := range windows {
+		id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
+		h.attempt = append(h.attempt, id)
+		meta, err := block.Write(ctx, d.fs, d.blockDir(id), id, h.Head, w)
+		if err != nil {
+			return nil, err
+		}
+		if meta == nil { // nothing to write, and nothing was
+			h.attempt = h.attempt[:len(h.attempt)-1]
+			continue
+		}
+		metas = append(metas, meta)
+	}
+	if err := d.fs.SyncDir(filepath.Join(d.dir, localDir)); err != nil {
+		return nil, fmt.Errorf("blocks: %w", err)
+	}
+	return metas, nil
 }
 
 // windows returns the spans of the blocks that a head becomes: one for each
@@ -177,12 +189,15 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// adopt moves a head's blocks to their place, shows them instead of the head,
-// and removes the head. Each step may have been done before.
+// adopt shows a head's blocks instead of the head and removes the head.
 func (d *DB) adopt(h *openHead, record cutRecord) error {
-	blocks, err := d.moveBlocks(h.dir, record)
-	if err != nil {
-		return err
+	blocks := map[ulid.ULID]*localBlock{}
+	for _, id := range record.Blocks {
+		b, err := d.openLocal(d.blockDir(id))
+		if err != nil {
+			return fmt.Errorf("block %s: %w", id, err)
+		}
+		blocks[id] = b
 	}
 	d.mu.Lock()
 	for id, b := range blocks {
@@ -194,45 +209,6 @@ func (d *DB) adopt(h *openHead, record cutRecord) error {
 		d.opts.Logger.Warn("removing a head failed; it is removed at the next start", "dir", h.dir, "err", err)
 	}
 	return nil
-}
-
-// moveBlocks moves the recorded blocks to their place and opens them. A block
-// that is in neither place has been dropped since.
-func (d *DB) moveBlocks(headDir string, record cutRecord) (map[ulid.ULID]*localBlock, error) {
-	var there []ulid.ULID
-	for _, id := range record.Blocks {
-		from := filepath.Join(headDir, cutDir, id.String())
-		moved, err := vfs.Exists(d.fs, d.blockDir(id))
-		if err != nil {
-			return nil, fmt.Errorf("block %s: %w", id, err)
-		}
-		waiting, err := vfs.Exists(d.fs, from)
-		if err != nil {
-			return nil, fmt.Errorf("block %s: %w", id, err)
-		}
-		if !moved && !waiting {
-			continue
-		}
-		there = append(there, id)
-		if moved {
-			continue
-		}
-		if err := d.fs.Rename(from, d.blockDir(id)); err != nil {
-			return nil, fmt.Errorf("move block: %w", err)
-		}
-	}
-	if err := d.fs.SyncDir(filepath.Join(d.dir, localDir)); err != nil {
-		return nil, fmt.Errorf("move blocks: %w", err)
-	}
-	out := map[ulid.ULID]*localBlock{}
-	for _, id := range there {
-		b, err := d.openLocal(d.blockDir(id))
-		if err != nil {
-			return nil, fmt.Errorf("block %s: %w", id, err)
-		}
-		out[id] = b
-	}
-	return out, nil
 }
 
 // removeHead removes a head's directory, the log before the cut record, so

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
@@ -42,18 +43,24 @@ func (d *DB) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left := heads[:0]
+	cuts := map[ulid.ULID]*cutRecord{}
 	for _, id := range heads {
-		done, err := d.finishCut(id)
-		if err != nil {
+		if cuts[id], err = d.readCut(id); err != nil {
 			return err
 		}
-		if !done {
-			left = append(left, id)
-		}
 	}
-	if err := d.openBlocks(); err != nil {
+	if err := d.openBlocks(cuts); err != nil {
 		return err
+	}
+	left := heads[:0]
+	for _, id := range heads {
+		if cuts[id] == nil {
+			left = append(left, id)
+			continue
+		}
+		if err := d.removeHead(d.headDir(id)); err != nil {
+			return fmt.Errorf("remove head %s: %w", id, err)
+		}
 	}
 	return d.openHeads(ctx, left)
 }
@@ -73,65 +80,60 @@ func (d *DB) list(sub string) ([]ulid.ULID, error) {
 	return out, nil
 }
 
-// finishCut completes the cut of a head whose blocks are all whole, and throws
-// away the blocks of one whose are not. It reports whether the head is gone.
-func (d *DB) finishCut(id ulid.ULID) (bool, error) {
-	dir := d.headDir(id)
-	raw, err := vfs.ReadFile(d.fs, filepath.Join(dir, cutFile))
+// readCut returns the cut record of a head, or nil if the head was not cut.
+func (d *DB) readCut(id ulid.ULID) (*cutRecord, error) {
+	name := filepath.Join(d.headDir(id), cutFile)
+	there, err := vfs.Exists(d.fs, name)
+	if err != nil || !there {
+		return nil, err
+	}
+	raw, err := vfs.ReadFile(d.fs, name)
 	if err != nil {
-		there, existsErr := vfs.Exists(d.fs, filepath.Join(dir, cutFile))
-		if existsErr != nil || there {
-			return false, errors.Join(err, existsErr)
-		}
-		return false, d.fs.RemoveAll(filepath.Join(dir, cutDir))
+		return nil, fmt.Errorf("cut record of head %s: %w", id, err)
 	}
-	var record cutRecord
-	if err := json.Unmarshal(raw, &record); err != nil {
-		return false, fault.Mark(fault.Corrupt, fmt.Errorf("cut record of head %s: %w", id, err))
+	record := new(cutRecord)
+	if err := json.Unmarshal(raw, record); err != nil {
+		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("cut record of head %s: %w", id, err))
 	}
-	blocks, err := d.moveBlocks(dir, record)
-	if err != nil {
-		return false, err
-	}
-	for _, b := range blocks {
-		b.drop(nil) // openBlocks opens them again, with all others
-	}
-	return true, d.removeHead(dir)
+	return record, nil
 }
 
-func (d *DB) openBlocks() error {
+// openBlocks opens the local blocks and removes what never became one: blocks
+// without meta file, and those of a cut that was not completed. cuts has an
+// entry for every head there is.
+func (d *DB) openBlocks(cuts map[ulid.ULID]*cutRecord) error {
 	ids, err := d.list(localDir)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		dir := d.blockDir(id)
-		whole, err := vfs.Exists(d.fs, filepath.Join(dir, block.MetaFile))
-		if err != nil {
-			return err
-		}
-		if !whole {
-			d.opts.Logger.Info("removing what is left of a dropped block", "block", id)
-			if err := d.fs.RemoveAll(dir); err != nil {
-				return err
+		b, err := d.openLocal(d.blockDir(id))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := d.fs.RemoveAll(d.blockDir(id)); err != nil {
+				return fmt.Errorf("what is left of block %s: %w", id, err)
 			}
 			continue
-		}
-		b, err := d.openLocal(dir)
-		if fault.Is(err, fault.Corrupt) {
+		case fault.Is(err, fault.Corrupt):
 			// One damaged block must not keep all others away.
 			d.opts.Logger.Error("a block cannot be read and is left out", "block", id, "err", err)
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return fmt.Errorf("block %s: %w", id, err)
 		}
+		if cut, alive := cuts[b.Meta().Parent]; alive && (cut == nil || !slices.Contains(cut.Blocks, id)) {
+			b.drop(nil)
+			if err := d.fs.RemoveAll(d.blockDir(id)); err != nil {
+				return fmt.Errorf("block %s of an unfinished cut: %w", id, err)
+			}
+			continue
+		}
 		d.mu.blocks[id] = b
-		if d.mu.shipped[id], err = vfs.Exists(d.fs, filepath.Join(dir, shippedFile)); err != nil {
+		if d.mu.shipped[id], err = vfs.Exists(d.fs, filepath.Join(d.blockDir(id), shippedFile)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.fs.SyncDir(filepath.Join(d.dir, localDir))
 }
 
 // openHeads replays the heads. The newest goes on growing if nothing of it was
