@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ const cpu = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 
 // fake notes what it was asked.
 type fake struct {
+	mu      sync.Mutex // the sides of a difference are asked for at once
 	asked   int
 	sel     query.Selection
 	series  query.SeriesSelection
@@ -35,6 +37,8 @@ type fake struct {
 }
 
 func (f *fake) Tree(_ context.Context, sel query.Selection) (*tree.Tree, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked++
 	f.sel = sel
 	t := tree.New()

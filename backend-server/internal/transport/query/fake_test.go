@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ var now = time.UnixMilli(1_700_000_000_000)
 
 // fake answers everything from a fixture and notes what it was asked.
 type fake struct {
+	mu        sync.Mutex // render asks several questions at once
 	err       error
 	panics    bool
 	saturated bool
@@ -43,6 +45,8 @@ type fake struct {
 var _ query.Frontend = (*fake)(nil)
 
 func (f *fake) Tree(_ context.Context, req request.Profile) (*tree.Tree, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.panics {
 		panic("boom")
 	}
@@ -87,6 +91,8 @@ func (f *fake) Profile(_ context.Context, req request.Profile) (*profile.Profile
 }
 
 func (f *fake) Series(_ context.Context, req request.Series) ([]series.Series, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.series = append(f.series, req)
 	if f.empty {
 		return nil, f.err
