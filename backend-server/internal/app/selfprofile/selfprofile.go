@@ -21,6 +21,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/grafana/dskit/services"
@@ -31,7 +32,7 @@ import (
 
 const (
 	round      = 15 * time.Second // from one push to the next
-	cpuFor     = 12 * time.Second // of each round, the CPU is profiled for
+	firstRound = 5 * time.Second  // so that there is something to see early
 	minCPU     = time.Second      // a CPU profile that was cut shorter is dropped
 	mutexEvery = 10               // one in so many contentions is recorded
 	blockEvery = 100_000          // one blocking event in so many nanoseconds
@@ -51,8 +52,9 @@ type Profiler struct {
 	logger  *slog.Logger
 	sources []source
 
-	cpu   sync.Mutex    // held while a CPU profile runs
-	yield chan struct{} // ends our CPU profile early
+	cpu    sync.Mutex    // held while a CPU profile runs
+	wanted atomic.Int32  // who else wants one, or has it; ours does not begin then
+	yield  chan struct{} // ends our CPU profile early
 }
 
 // source writes one kind of profile.
@@ -80,31 +82,22 @@ func (p *Profiler) run(ctx context.Context) error {
 	runtime.SetBlockProfileRate(blockEvery)
 	defer runtime.SetMutexProfileFraction(mutexBefore)
 	defer runtime.SetBlockProfileRate(0)
-	tick := time.NewTicker(round)
-	defer tick.Stop()
-	for {
-		profiles := p.collect(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err := p.push(ctx, profiles); err != nil && ctx.Err() == nil {
+	var cpu []Profile // of the round before
+	for wait := firstRound; ctx.Err() == nil; wait = round {
+		// What follows is itself work for the CPU profile to see; in an idle
+		// process there is hardly any other.
+		finish := p.beginCPU(wait)
+		if err := p.push(ctx, append(cpu, p.others()...)); err != nil && ctx.Err() == nil {
 			p.logger.Warn("own profiles not stored", "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+		cpu = finish(ctx)
 	}
+	return nil
 }
 
-// collect makes the profiles of one round, which takes as long as the CPU
-// profile runs.
-func (p *Profiler) collect(ctx context.Context) []Profile {
+// others makes the profiles that take no time.
+func (p *Profiler) others() []Profile {
 	var out []Profile
-	if raw := p.cpuProfile(ctx); raw != nil {
-		out = append(out, p.profile("process_cpu", raw))
-	}
 	for _, s := range p.sources {
 		var raw bytes.Buffer
 		if err := s.write(&raw); err != nil {
@@ -124,44 +117,49 @@ func (p *Profiler) profile(name string, raw []byte) Profile {
 	return Profile{labels, raw}
 }
 
-// cpuProfile runs a CPU profile. It returns nil if another is running, or if
-// it was cut short.
-func (p *Profiler) cpuProfile(ctx context.Context) []byte {
-	if !p.cpu.TryLock() {
-		return p.idle(ctx)
-	}
-	defer p.cpu.Unlock()
-	var raw bytes.Buffer
-	begin := time.Now()
-	if err := pprof.StartCPUProfile(&raw); err != nil {
-		return p.idle(ctx)
-	}
-	select {
-	case <-ctx.Done():
-	case <-p.yield:
-	case <-time.After(cpuFor):
-	}
-	pprof.StopCPUProfile()
-	if time.Since(begin) < minCPU {
+// beginCPU begins a CPU profile. The function it returns waits until the time
+// is over, or somebody else wants one (CPU), and returns the profile; nothing
+// if it was cut short or could not begin.
+func (p *Profiler) beginCPU(length time.Duration) func(context.Context) []Profile {
+	over := time.NewTimer(length)
+	idle := func(ctx context.Context) []Profile {
+		defer over.Stop()
+		select {
+		case <-ctx.Done():
+		case <-over.C:
+		}
 		return nil
 	}
-	return raw.Bytes()
-}
-
-// idle waits as long as a CPU profile would have run, so that the other
-// profiles come at their usual pace.
-func (p *Profiler) idle(ctx context.Context) []byte {
-	select {
-	case <-ctx.Done():
-	case <-time.After(cpuFor):
+	if p.wanted.Load() > 0 || !p.cpu.TryLock() {
+		return idle
 	}
-	return nil
+	raw, begin := new(bytes.Buffer), time.Now()
+	if err := pprof.StartCPUProfile(raw); err != nil {
+		p.cpu.Unlock()
+		return idle
+	}
+	return func(ctx context.Context) []Profile {
+		defer p.cpu.Unlock()
+		defer over.Stop()
+		select {
+		case <-ctx.Done():
+		case <-p.yield:
+		case <-over.C:
+		}
+		pprof.StopCPUProfile()
+		if time.Since(begin) < minCPU {
+			return nil
+		}
+		return []Profile{p.profile("process_cpu", raw.Bytes())}
+	}
 }
 
 // CPU wraps a handler that runs a CPU profile of its own: ours is ended first
 // and no new one begins meanwhile.
 func (p *Profiler) CPU(next nethttp.Handler) nethttp.Handler {
 	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		p.wanted.Add(1)
+		defer p.wanted.Add(-1)
 		for !p.cpu.TryLock() {
 			select {
 			case p.yield <- struct{}{}:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	googlepprof "github.com/google/pprof/profile"
+	"github.com/grafana/dskit/services"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -31,21 +32,30 @@ func label(p Profile, name string) string {
 	return ""
 }
 
-// TestCollect ends the CPU profile through CPU, as a request for one would.
-func TestCollect(t *testing.T) {
+func TestCPUProfileGivesWay(t *testing.T) {
 	p := newProfiler()
+	finish := p.beginCPU(time.Hour)
 	done := make(chan []Profile)
-	go func() { done <- p.collect(t.Context()) }()
+	go func() { done <- finish(t.Context()) }()
 	time.Sleep(minCPU + 50*time.Millisecond)
 	var theirs bytes.Buffer
 	p.CPU(nethttp.HandlerFunc(func(nethttp.ResponseWriter, *nethttp.Request) {
 		require.NoError(t, pprof.StartCPUProfile(&theirs), "ours has ended")
 		pprof.StopCPUProfile()
+		require.Nil(t, p.beginCPU(time.Millisecond)(t.Context()), "and no new one begins")
 	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/debug/pprof/profile", nil))
+	check(t, <-done, map[string]string{"process_cpu": ""})
+}
 
-	want := map[string]string{"process_cpu": "", "memory": "false", "mutex": "false", "block": "false", "goroutine": ""}
+func TestOthers(t *testing.T) {
+	check(t, newProfiler().others(), map[string]string{"memory": "false", "mutex": "false", "block": "false", "goroutine": ""})
+}
+
+// check compares names and the label __delta__.
+func check(t *testing.T, profiles []Profile, want map[string]string) {
+	t.Helper()
 	got := map[string]string{}
-	for _, one := range <-done {
+	for _, one := range profiles {
 		got[label(one, profile.LabelName)] = label(one, profile.LabelDelta)
 		require.Equal(t, "hearth", label(one, "service_name"))
 		_, err := googlepprof.Parse(bytes.NewReader(one.Raw))
@@ -55,12 +65,17 @@ func TestCollect(t *testing.T) {
 }
 
 func TestRoundIsLeftOutWhenTheProfilerIsTaken(t *testing.T) {
-	p := newProfiler()
 	require.NoError(t, pprof.StartCPUProfile(&bytes.Buffer{}))
 	defer pprof.StopCPUProfile()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	require.Nil(t, p.cpuProfile(ctx))
+	require.Nil(t, newProfiler().beginCPU(time.Millisecond)(t.Context()))
+}
+
+func TestRunPushesAtOnce(t *testing.T) {
+	pushed := make(chan []Profile, 10)
+	p := New(base, func(_ context.Context, own []Profile) error { pushed <- own; return nil }, slog.New(slog.DiscardHandler))
+	require.NoError(t, services.StartAndAwaitRunning(t.Context(), p))
+	require.Len(t, <-pushed, 4)
+	require.NoError(t, services.StopAndAwaitTerminated(context.Background(), p))
 }
 
 func TestAllocationsAreDifferences(t *testing.T) {
