@@ -146,3 +146,6 @@ func (d *dataWriter) Write(p []byte) (int, error) {
 func (d *dataWriter) begin(name string) {
 	d.sections = append(d.sections, Section{Name: name, Offset: d.size})
 }
+
+// Checksum is the checksum of a section's content.
+func Checksum(content []byte) uint32 { return crc32.Checksum(content, castagnoli) }

@@ -40,16 +40,17 @@ type rowUse struct {
 	base, scaled bool
 }
 
-// value returns what v, a number of the row, counts for.
+// value returns what v, a number of the row, counts for. It fits: the engine
+// stores two sample types in one row only where their totals do.
 func (u rowUse) value(v, unit int64) int64 {
-	if !u.scaled {
+	switch {
+	case !u.scaled:
 		return v
+	case u.base:
+		sum, _ := profile.AddSaturating(v*unit, v)
+		return sum
 	}
-	product, _ := profile.MulSaturating(v, unit)
-	if u.base {
-		product, _ = profile.AddSaturating(product, v)
-	}
-	return product
+	return v * unit
 }
 
 // plan is what a query reads of one partition of one Queryable.
@@ -95,6 +96,8 @@ func makePlans(series []Series) []*plan {
 type stackSums struct {
 	table *symbols.Table
 	sums  []int64 // by stack; may be shorter than the table's list
+	// saturated says that a sum was clipped at the largest 64-bit value.
+	saturated bool
 }
 
 // overlapping returns the Queryables that may hold profiles of r. A zero range
@@ -181,15 +184,21 @@ func (s *stackSums) addRow(row *Row, use rowUse) {
 	}
 	s.reach(row.Stacks[len(row.Stacks)-1])
 	for i, stack := range row.Stacks {
-		s.sums[stack], _ = profile.AddSaturating(s.sums[stack], use.value(row.Values[i], row.Unit))
+		s.add(stack, use.value(row.Values[i], row.Unit))
 	}
+}
+
+func (s *stackSums) add(stack uint32, v int64) {
+	sum, clipped := profile.AddSaturating(s.sums[stack], v)
+	s.sums[stack] = sum
+	s.saturated = s.saturated || clipped
 }
 
 func (s *stackSums) addSpans(row *Row, use rowUse, spans []uint64) {
 	for _, sample := range row.Spans {
 		if slices.Contains(spans, sample.SpanID) {
 			s.reach(sample.Stack)
-			s.sums[sample.Stack], _ = profile.AddSaturating(s.sums[sample.Stack], use.value(sample.Value, row.Unit))
+			s.add(sample.Stack, use.value(sample.Value, row.Unit))
 		}
 	}
 }

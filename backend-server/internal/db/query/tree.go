@@ -18,6 +18,7 @@ func Tree(ctx context.Context, qs []Queryable, sel Selection) (*tree.Tree, error
 		t := tree.New()
 		for i := range sums {
 			addToTree(t, sums[i].table, sums[i].cut(sel.CallSite))
+			t.Saturated = t.Saturated || sums[i].saturated
 		}
 		return t, nil
 	})

@@ -264,7 +264,7 @@ func (r *tailReader) count(least int) int {
 
 // maxGap bounds how many entries a destroyed record may be taken to have
 // held, so that a wrong number cannot make the tables grow without end.
-const maxGap = 1 << 24
+const maxGap = 1 << 20
 
 // section reads the head of a table's part: its first index, which may lie
 // behind the size entries that are there but not before their end, and the

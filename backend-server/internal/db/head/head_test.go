@@ -1,0 +1,144 @@
+package head_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+const start = profile.UnixMilli(1_700_000_000_000)
+
+// recordingLog keeps the records it is given.
+type recordingLog struct{ records [][]byte }
+
+func (l *recordingLog) Enqueue(b []byte) (wal.Ticket, error) {
+	l.records = append(l.records, append([]byte(nil), b...))
+	return wal.Ticket(len(l.records)), nil
+}
+func (*recordingLog) Wait(context.Context, wal.Ticket) error { return nil }
+func (*recordingLog) Last() wal.Ticket                        { return 0 }
+
+func fill(t testing.TB, n int) (*head.Head, *recordingLog, *dbtest.Twin) {
+	t.Helper()
+	gen := &dbtest.Generator{Rng: rand.New(rand.NewPCG(3, 4)), Start: start, Length: 3_600_000}
+	log := new(recordingLog)
+	h := head.New(ulid.ULID{1}, log)
+	twin := new(dbtest.Twin)
+	for range n {
+		rec := gen.Record()
+		require.Nil(t, h.Append(context.Background(), []*profile.Record{&rec}))
+		twin.Add(rec)
+	}
+	return h, log, twin
+}
+
+func flatten(t testing.TB, h *head.Head, typ profile.Type) dbtest.Stacks {
+	t.Helper()
+	tree, err := query.Tree(context.Background(), []query.Queryable{h}, query.Selection{Type: typ, Range: profile.TimeRange{Start: start, End: start + 3_600_000}})
+	require.NoError(t, err)
+	return dbtest.FlattenTree(tree)
+}
+
+func TestRetryIsNotAddedAgain(t *testing.T) {
+	h, log, twin := fill(t, 20)
+	before, records := h.Stats(), len(log.records)
+	for _, rec := range twin.Records {
+		require.Nil(t, h.Append(context.Background(), []*profile.Record{&rec}))
+	}
+	require.Equal(t, before, h.Stats())
+	require.Len(t, log.records, records)
+}
+
+func TestReplay(t *testing.T) {
+	h, log, _ := fill(t, 100)
+	again := head.New(ulid.ULID{1}, nil)
+	for _, r := range log.records {
+		require.NoError(t, again.Replay(r))
+	}
+	require.Equal(t, h.Stats().Profiles, again.Stats().Profiles)
+	require.Equal(t, h.TimeRange(), again.TimeRange())
+	for _, typ := range dbtest.Types {
+		require.Equal(t, flatten(t, h, typ), flatten(t, again, typ))
+	}
+}
+
+// Whichever record is destroyed, the others are replayed: with their totals
+// exact, and with a frame that says so where the symbols were in the record
+// that is gone. Records of a series that it defined are refused.
+func TestReplayWithoutOneRecord(t *testing.T) {
+	_, log, twin := fill(t, 30)
+	for gone := range log.records {
+		h := head.New(ulid.ULID{1}, nil)
+		var want dbtest.Twin
+		for i, r := range log.records {
+			if i == gone {
+				continue
+			}
+			if err := h.Replay(r); err != nil {
+				require.True(t, fault.Is(err, fault.Corrupt), "%v", err)
+				continue
+			}
+			want.Add(twin.Records[i])
+		}
+		for _, typ := range dbtest.Types {
+			sel := query.Selection{Type: typ, Range: profile.TimeRange{Start: start, End: start + 3_600_000}}
+			require.Equal(t, total(want.Tree(sel)), total(flatten(t, h, typ)), "without record %d", gone)
+		}
+	}
+}
+
+func total(s dbtest.Stacks) (sum int64) {
+	for _, v := range s {
+		sum += v
+	}
+	return sum
+}
+
+func TestLostSymbolsAreNamed(t *testing.T) {
+	_, log, _ := fill(t, 30)
+	named := 0
+	for gone := range log.records {
+		h := head.New(ulid.ULID{1}, nil)
+		for i, r := range log.records {
+			if i != gone {
+				_ = h.Replay(r) // refusals are TestReplayWithoutOneRecord's
+			}
+		}
+		for _, typ := range dbtest.Types {
+			if _, ok := flatten(t, h, typ)[symbols.LostName]; ok {
+				named++
+			}
+		}
+	}
+	require.Positive(t, named)
+}
+
+func FuzzReplay(f *testing.F) {
+	_, log, _ := fill(f, 12)
+	for i := range log.records {
+		f.Add(uint8(i), log.records[i])
+	}
+	f.Fuzz(func(t *testing.T, before uint8, record []byte) {
+		h := head.New(ulid.ULID{1}, nil)
+		for _, r := range log.records[:int(before)%len(log.records)] {
+			require.NoError(t, h.Replay(r))
+		}
+		if err := h.Replay(record); err != nil && !fault.Is(err, fault.Corrupt) {
+			t.Fatal(err)
+		}
+		for _, typ := range dbtest.Types {
+			flatten(t, h, typ)
+		}
+	})
+}
