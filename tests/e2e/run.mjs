@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findBrowser, openBrowser, openPage, shooter } from './lib/browser.mjs';
+import { findBrowser, openBrowser, openContext, openPage, shooter } from './lib/browser.mjs';
 import { freePorts, Program } from './lib/processes.mjs';
 import { HearthServer, missingParts, PluginHost, results } from './lib/stack.mjs';
 import { dashboard } from './specs/dashboard.mjs';
@@ -25,18 +25,20 @@ const { values: options } = parseArgs({
 const versions = options.hosts.split(',');
 const tally = { passed: 0, failed: 0 };
 
-async function runTests(tests, group, stack) {
+async function runTests(tests, group, { browser, ...stack }) {
+  const context = await openContext(browser, stack.host.url);
   for (const [name, test] of Object.entries(tests)) {
     const title = `${group}: ${name}`;
     if (title.includes(options.only)) {
-      await runTest(title, test, stack, group);
+      await runTest(title, test, { ...stack, context }, group);
     }
   }
+  await context.close();
 }
 
 async function runTest(title, test, stack, group) {
   const began = Date.now();
-  const { page, faults } = await openPage(stack.browser, stack.host.url);
+  const { page, faults } = await openPage(stack.context);
   const shot = shooter(page, group);
   try {
     await test({ ...stack, page, shot });
@@ -51,7 +53,7 @@ async function runTest(title, test, stack, group) {
     console.log(`FAIL  ${title}\n      ${error.stack.replaceAll('\n', '\n      ')}`);
     faults.forEach((fault) => console.log(`      page: ${fault}`));
   } finally {
-    await page.context().close();
+    await page.close();
   }
 }
 
@@ -61,9 +63,7 @@ async function runVersion(version, browser, server, folder) {
   await host.start();
   await host.hasProfiles();
   const stack = { browser, server, host, version };
-  for (const tests of [services, explore, queries, dashboard, settings, states]) {
-    await runTests(tests, version, stack);
-  }
+  await runTests({ ...services, ...explore, ...queries, ...dashboard, ...settings, ...states }, version, stack);
   await host.stop();
 }
 
@@ -81,7 +81,7 @@ async function main() {
   const missing = missingParts(versions);
   const executable = findBrowser();
   if (!executable) {
-    missing.push('Chromium (apt-get install chromium, or set $CHROMIUM)');
+    missing.push('Chromium (apt-get install chromium, or set $CHROME_PATH)');
   }
   if (missing.length > 0) {
     throw new Error(`cannot run without:\n  ${missing.join('\n  ')}`);

@@ -5,9 +5,9 @@ import { results } from './stack.mjs';
 
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable'];
 
-/** The browser to use: $CHROMIUM, else one of the usual places. */
+/** The browser to use: $CHROME_PATH, else one of the usual places. */
 export function findBrowser() {
-  return [process.env.CHROMIUM, ...places].find((path) => path && existsSync(path));
+  return [process.env.CHROME_PATH, ...places].find((path) => path && existsSync(path));
 }
 
 export function openBrowser(executablePath, headless) {
@@ -26,9 +26,13 @@ export function openBrowser(executablePath, headless) {
   });
 }
 
+/** A profile of the browser for the tests on one host; they share its cache. */
+export function openContext(browser, baseURL) {
+  return browser.newContext({ baseURL, viewport: { width: 1440, height: 900 } });
+}
+
 /** A page that remembers what went wrong in it: exceptions, console errors, missing files of the plugin. */
-export async function openPage(browser, baseURL) {
-  const context = await browser.newContext({ baseURL, viewport: { width: 1440, height: 900 } });
+export async function openPage(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const faults = [];

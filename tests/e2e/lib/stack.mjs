@@ -31,13 +31,11 @@ export class HearthServer {
   }
 
   async start() {
-    const [http, grpc, gossip] = (this.ports ??= await freePorts(3));
-    this.url = `http://127.0.0.1:${http}`;
+    const [port] = (this.ports ??= await freePorts(1));
+    this.url = `http://127.0.0.1:${port}`;
     const args = [
       '-server.http-listen-address=127.0.0.1',
-      `-server.http-listen-port=${http}`,
-      `-server.grpc-listen-port=${grpc}`,
-      `-memberlist.bind-port=${gossip}`,
+      `-server.http-listen-port=${port}`,
       `-db.data-path=${join(this.folder, 'server')}`,
     ];
     this.program = new Program('hearth', join(root, 'bin/hearth'), args, { log: join(results, 'hearth.log') });

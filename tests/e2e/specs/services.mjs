@@ -7,7 +7,8 @@ export const services = {
     await page.goto(`/a/${app}/services`);
     const row = page.getByTestId('hearth-service-row-hearth');
     await row.waitFor();
-    await row.locator('svg path').first().waitFor();
+    await row.locator('svg path').first().waitFor({ state: 'attached' });
+    await row.getByText(/\d.* CPU time/).waitFor();
     assert.match(await row.innerText(), /cpu/i, 'its profile types');
     await shot('services');
   },

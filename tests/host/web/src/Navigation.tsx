@@ -45,7 +45,7 @@ export async function listPages(): Promise<Item[]> {
     }
     settings.push({ to: `/plugins/${id}`, text: `${meta.name} settings` });
   }
-  items.push({ to: '/explore', text: 'Explore' });
+  items.push({ to: '/explore', text: 'Data source query' });
   for (const { url, title } of await getBackendSrv().get('/api/search')) {
     items.push({ to: url, text: title });
   }

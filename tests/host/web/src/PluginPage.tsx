@@ -38,5 +38,5 @@ const getStyles = (theme: GrafanaTheme2) => ({
   }),
   header: css({ display: 'flex', alignItems: 'center', gap: theme.spacing(2), marginBottom: theme.spacing(2) }),
   info: css({ flex: 1, display: 'flex', gap: theme.spacing(2) }),
-  subtitle: css({ color: theme.colors.text.secondary }),
+  subtitle: css({ marginTop: theme.spacing(-1.5), color: theme.colors.text.secondary }),
 });

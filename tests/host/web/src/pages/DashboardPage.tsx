@@ -1,5 +1,5 @@
 import { CoreApp, type DataQuery, type FieldConfigSource, type TimeRange } from '@grafana/data';
-import { config, getBackendSrv } from '@grafana/runtime';
+import { config, getBackendSrv, getTemplateSrv } from '@grafana/runtime';
 import { Alert, LoadingPlaceholder, PanelChrome } from '@grafana/ui';
 import { type RouteComponentProps } from 'react-router-dom';
 import { FrameView } from '../FrameView';
@@ -74,7 +74,7 @@ function GridPanel({ panel, range, column }: { panel: PanelModel; range: TimeRan
   const place = { gridColumn: `${x + 1} / span ${w}`, gridRow: `${y + 1} / span ${h}`, minWidth: 0 };
   return (
     <div style={place} data-testid={`host-panel-${panel.id}`} data-type={panel.type}>
-      <PanelChrome title={panel.title ?? ''} width={Math.floor(column * w - gap)} height={h * (cell + gap) - gap}>
+      <PanelChrome title={getTemplateSrv().replace(panel.title)} width={Math.floor(column * w - gap)} height={h * (cell + gap) - gap}>
         {(width, height) => <PanelBody panel={panel} range={range} width={width} height={height} />}
       </PanelChrome>
     </div>
@@ -111,7 +111,7 @@ function PanelBody({ panel, range, width, height }: BodyProps) {
   return (
     <PanelRenderer
       pluginId={panel.type}
-      title={panel.title ?? ''}
+      title=""
       data={value}
       width={width}
       height={height}
