@@ -1,0 +1,9 @@
+// Package tests holds tests of the server as people run it: the real binary,
+// built once, started as a process on a free port with its data in a temporary
+// folder, spoken to over HTTP by the clients that agents and Grafana use.
+//
+//	harness_test.go  building, starting, killing; pushing and querying
+//	single_test.go   one process: what goes in comes out, in every state of the data
+//	crash_test.go    SIGKILL at random moments
+//	command_test.go  the command line
+package tests
