@@ -29,6 +29,7 @@ const esm = [
 export default {
   rootDir: '..',
   roots: ['<rootDir>/src'],
+  testTimeout: 60_000,
   testEnvironment: 'jsdom',
   testMatch: ['**/*.test.ts', '**/*.test.tsx'],
   setupFilesAfterEnv: ['<rootDir>/.config/jest_setup.mjs'],

@@ -1,6 +1,10 @@
 // What jsdom lacks and @grafana/ui asks for.
 import '@testing-library/jest-dom';
+import { configure } from '@testing-library/react';
 import { TextDecoder, TextEncoder } from 'node:util';
+
+// Only a ceiling: what is awaited comes at once, unless the machine is busy.
+configure({ asyncUtilTimeout: 15_000 });
 
 Object.assign(globalThis, { TextDecoder, TextEncoder });
 

@@ -41,7 +41,7 @@ export function QueryEditor({ datasource, query: stored, range, app, onChange, o
             onChange={(profileTypeId) => set({ profileTypeId })}
           />
         </InlineField>
-        <InlineField label="Labels" labelWidth={10} grow>
+        <InlineField label="Labels" labelWidth={LABEL_WIDTH} grow>
           <SelectorInput
             value={query.labelSelector}
             source={source}
@@ -60,9 +60,9 @@ export function QueryEditor({ datasource, query: stored, range, app, onChange, o
           </div>
         </InlineField>
         {wantsSeries && (
-          <InlineField label="Group by" labelWidth={10} tooltip="One series for each value of these labels">
+          <InlineField label="Group by" labelWidth={LABEL_WIDTH} tooltip="One series for each value of these labels">
             <div data-testid="hearth-group-by">
-              <TagsInput tags={query.groupBy ?? []} placeholder="label name" width={40} onChange={(groupBy) => set({ groupBy })} />
+              <TagsInput tags={query.groupBy ?? []} placeholder="label name" width={36} onChange={(groupBy) => set({ groupBy })} />
             </div>
           </InlineField>
         )}
@@ -127,7 +127,7 @@ interface NumberProps {
 
 function NumberField({ label, tooltip, value, onCommit }: NumberProps) {
   return (
-    <InlineField label={label} labelWidth={12} tooltip={tooltip}>
+    <InlineField label={label} labelWidth={LABEL_WIDTH} tooltip={tooltip}>
       <Input
         key={value ?? ''}
         type="number"

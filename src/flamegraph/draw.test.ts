@@ -5,6 +5,7 @@ import { compileQuery, search } from './search';
 
 const PALETTE: Omit<Palette, 'fills'> = {
   text: 'text',
+  callerText: 'callerText',
   joined: 'joined',
   faded: 'faded',
   fadedText: 'fadedText',

@@ -13,6 +13,8 @@ export interface Palette {
   text: string;
   /** Joined neighbours too narrow to be drawn alone. */
   joined: string;
+  /** Text on the callers of the node zoomed into. */
+  callerText: string;
   /** Boxes that a search does not match, and the text on them. */
   faded: string;
   fadedText: string;
@@ -47,7 +49,6 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene): number {
   const outlined: Box[] = [];
   eachBox(graph, view, (box) => {
     const lit = isLit(scene, box);
-    context.globalAlpha = box.y + view.scrollTop < scene.focusRow * ROW_HEIGHT ? CALLER_OPACITY : 1;
     paint(context, scene, box, lit);
     if (box.count > 1) {
       return;
@@ -58,7 +59,6 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene): number {
     }
     write(context, scene, box, lit, characterWidth);
   });
-  context.globalAlpha = 1;
   outlined.forEach((box) => outline(context, scene, box));
   return drawn;
 }
@@ -80,7 +80,13 @@ function paint(context: CanvasRenderingContext2D, scene: Scene, box: Box, lit: b
   const own = box.count > 1 && !scene.search ? palette.joined : palette.fills[graph.name[box.node]];
   context.fillStyle = lit ? own : palette.faded;
   const gap = box.width > 3 ? 1 : 0;
+  context.globalAlpha = isCaller(scene, box) ? CALLER_OPACITY : 1;
   context.fillRect(box.x, box.y, box.width - gap, ROW_HEIGHT - 1);
+  context.globalAlpha = 1;
+}
+
+function isCaller(scene: Scene, box: Box): boolean {
+  return box.y + scene.view.scrollTop < scene.focusRow * ROW_HEIGHT;
 }
 
 function write(context: CanvasRenderingContext2D, scene: Scene, box: Box, lit: boolean, characterWidth: number): void {
@@ -90,7 +96,8 @@ function write(context: CanvasRenderingContext2D, scene: Scene, box: Box, lit: b
   const characters = Math.floor((box.width - 2 * TEXT_MARGIN) / characterWidth);
   const label = fitLabel(nameOf(scene.graph, box.node), characters);
   if (label) {
-    context.fillStyle = lit ? scene.palette.text : scene.palette.fadedText;
+    const { text, callerText, fadedText } = scene.palette;
+    context.fillStyle = !lit ? fadedText : isCaller(scene, box) ? callerText : text;
     context.fillText(label, box.x + TEXT_MARGIN, box.y + ROW_HEIGHT / 2);
   }
 }

@@ -16,7 +16,8 @@ interface Props {
   onRetry: () => void;
 }
 
-const HEIGHT = 640;
+/** What the page's other parts leave of the window, and enough in a low one. */
+const HEIGHT = 'max(420px, calc(100vh - 360px))';
 
 /** Flame graph and function table of the selection. */
 export function ProfilePane({ selection, tick, choices, onChange, onRetry }: Props) {

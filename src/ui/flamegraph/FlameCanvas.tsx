@@ -101,7 +101,7 @@ export function FlameCanvas({ graph, focus, search, onFocus, onSearch }: Props) 
 }
 
 const getStyles = (theme: GrafanaTheme2) => ({
-  scroller: css({ flex: 1, minHeight: 0, minWidth: 0, overflowX: 'hidden', overflowY: 'auto', position: 'relative' }),
+  scroller: css({ flex: 3, minHeight: 0, minWidth: 0, overflowX: 'hidden', overflowY: 'auto', position: 'relative' }),
   /** Read out, not seen. */
   hidden: css({ position: 'absolute', width: 1, height: 1, overflow: 'hidden', clipPath: 'inset(50%)' }),
   canvas: css({

@@ -23,7 +23,8 @@ interface Props extends FlameChoices {
   graph: FlameGraph;
   /** Exact function values of the server; without them they are computed from the graph. */
   functions?: FunctionValue[];
-  height: number;
+  /** Pixels, or a CSS length. */
+  height: number | string;
   onChange: (change: Partial<FlameChoices>) => void;
 }
 

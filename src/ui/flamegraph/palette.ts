@@ -8,6 +8,7 @@ export function paletteFor(theme: GrafanaTheme2, names: readonly string[]): Pale
   return {
     fills: fillsFor(names, dark),
     text: '#15181f',
+    callerText: theme.colors.text.primary,
     joined: dark ? '#6b6f78' : '#c9ccd3',
     faded: theme.colors.background.secondary,
     fadedText: theme.colors.text.disabled,

@@ -33,7 +33,7 @@ export function TopRow({ row, index, total, unit, chosen, onSearch, onFocus }: P
             aria-pressed={chosen}
             onClick={() => onSearch(chosen ? '' : row.name)}
           >
-            {row.name}
+            <bdi dir="ltr">{row.name}</bdi>
           </button>
           <IconButton
             name="search-plus"
@@ -54,7 +54,7 @@ function Value({ value, total, unit }: { value: number; total: number; unit: str
   const styles = useStyles2(getStyles);
   const theme = useTheme2();
   const share = total > 0 ? Math.min(100, (value / total) * 100) : 0;
-  const bar = `linear-gradient(to left, ${theme.colors.primary.transparent} ${share}%, transparent ${share}%)`;
+  const bar = `linear-gradient(to left, ${theme.colors.primary.border} ${share}%, transparent ${share}%)`;
   return (
     <td className={styles.value} style={{ backgroundImage: bar }}>
       {formatValue(value, unit)} <span className={styles.share}>{formatShare(value, total)}</span>
@@ -70,7 +70,7 @@ const getStyles = (theme: GrafanaTheme2) => ({
     '& td': { padding: theme.spacing(0, 1) },
   }),
   chosen: css({ background: theme.colors.action.selected }),
-  function: css({ display: 'flex', alignItems: 'center', gap: theme.spacing(1), minWidth: 0 }),
+  function: css({ position: 'relative', display: 'flex', alignItems: 'center', gap: theme.spacing(1), minWidth: 0 }),
   swatch: css({ flex: 'none', width: 10, height: 10, borderRadius: 2 }),
   name: css({
     all: 'unset',
@@ -79,15 +79,28 @@ const getStyles = (theme: GrafanaTheme2) => ({
     overflow: 'hidden',
     textOverflow: 'ellipsis',
     whiteSpace: 'nowrap',
+    // The end of a name tells more than its beginning: cut it at the left.
+    direction: 'rtl',
+    textAlign: 'left',
     fontFamily: theme.typography.fontFamilyMonospace,
     '&:focus-visible': { outline: `2px solid ${theme.colors.primary.main}` },
   }),
-  focus: css({ flex: 'none', opacity: 0, 'tr:hover &, &:focus-visible': { opacity: 1 } }),
+  focus: css({
+    position: 'absolute',
+    right: 0,
+    margin: 0,
+    opacity: 0,
+    background: theme.colors.background.primary,
+    'tr:hover &, &:focus-visible': { opacity: 1 },
+  }),
   value: css({
     textAlign: 'right',
     whiteSpace: 'nowrap',
     fontVariantNumeric: 'tabular-nums',
-    backgroundClip: 'content-box',
+    // The share as a line below the text.
+    backgroundSize: '100% 2px',
+    backgroundPosition: 'bottom',
+    backgroundRepeat: 'no-repeat',
   }),
   share: css({ display: 'inline-block', minWidth: 52, color: theme.colors.text.secondary }),
 });

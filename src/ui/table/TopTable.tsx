@@ -82,7 +82,7 @@ export function TopTable({ functions, total, unit, query, searched, onSearch, on
 }
 
 const getStyles = (theme: GrafanaTheme2) => ({
-  scroller: css({ flex: 1, minHeight: 0, minWidth: 0, overflow: 'auto' }),
+  scroller: css({ flex: 2, minHeight: 0, minWidth: 0, overflow: 'auto' }),
   table: css({
     width: '100%',
     tableLayout: 'fixed',
@@ -99,6 +99,6 @@ const getStyles = (theme: GrafanaTheme2) => ({
       'button:focus-visible': { outline: `2px solid ${theme.colors.primary.main}` },
     },
   }),
-  number: css({ width: 132, textAlign: 'right' }),
+  number: css({ width: 122, textAlign: 'right' }),
   none: css({ padding: theme.spacing(2), color: theme.colors.text.secondary }),
 });

@@ -79,7 +79,14 @@ const getStyles = (theme: GrafanaTheme2) => ({
   frame: css({ position: 'relative', width: '100%', overflow: 'hidden' }),
   chart: css({ display: 'block', cursor: 'crosshair', touchAction: 'none', userSelect: 'none' }),
   grid: css({ stroke: theme.colors.border.weak }),
-  text: css({ fill: theme.colors.text.secondary, fontSize: 11 }),
+  text: css({
+    fill: theme.colors.text.secondary,
+    fontSize: 11,
+    // Legible over bars.
+    paintOrder: 'stroke',
+    stroke: theme.colors.background.primary,
+    strokeWidth: 3,
+  }),
   bars: css({ fill: theme.visualization.getColorByName('orange'), fillOpacity: 0.65 }),
   hovered: css({ fill: theme.visualization.getColorByName('orange') }),
   selection: css({ fill: theme.colors.primary.main, fillOpacity: 0.25, stroke: theme.colors.primary.border }),
