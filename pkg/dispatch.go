@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
 	"github.com/grafana/grafana-plugin-sdk-go/backend/app"
@@ -71,4 +73,14 @@ func (d *dispatcher) CheckHealth(ctx context.Context, req *backend.CheckHealthRe
 		return &backend.CheckHealthResult{Status: backend.HealthStatusError, Message: err.Error()}, nil
 	}
 	return instance.(backend.CheckHealthHandler).CheckHealth(ctx, req)
+}
+
+// settingsError is the answer to a call when an instance cannot be made.
+func settingsError(err error) *backend.CallResourceResponse {
+	body, _ := json.Marshal(map[string]string{"message": err.Error(), "code": "failed_precondition"}) // strings always encode
+	return &backend.CallResourceResponse{
+		Status:  http.StatusBadRequest,
+		Headers: map[string][]string{"Content-Type": {"application/json"}},
+		Body:    body,
+	}
 }

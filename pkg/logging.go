@@ -1,13 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"log/slog"
-	"net/http"
 	"strings"
-
-	"github.com/grafana/grafana-plugin-sdk-go/backend"
 )
 
 // pluginLogger writes the JSON lines that Grafana reads from a plugin's stderr
@@ -28,14 +24,4 @@ func pluginLogger(w io.Writer) *slog.Logger {
 		return a
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: rename}))
-}
-
-// settingsError is the answer to a call when an instance cannot be made.
-func settingsError(err error) *backend.CallResourceResponse {
-	body, _ := json.Marshal(map[string]string{"message": err.Error(), "code": "failed_precondition"}) // strings always encode
-	return &backend.CallResourceResponse{
-		Status:  http.StatusBadRequest,
-		Headers: map[string][]string{"Content-Type": {"application/json"}},
-		Body:    body,
-	}
 }
