@@ -207,7 +207,7 @@ func Browser(ctx context.Context) error {
 	if err := npmInstall(ctx, "tests"); err != nil {
 		return err
 	}
-	return runWith(ctx, append(os.Environ(), "CHROMIUM="+chrome), "npm", "run", "--silent", "--prefix", "tests", "e2e")
+	return runWith(ctx, append(os.Environ(), "CHROME_PATH="+chrome), "npm", "run", "--silent", "--prefix", "tests", "e2e")
 }
 
 // Bench runs the benchmarks.

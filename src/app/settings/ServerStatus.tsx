@@ -12,9 +12,9 @@ const MODES: Record<Status['mode'], string> = {
   remote: 'The configured server',
 };
 
-/** Which server answers, and whether it is ready; looked at again every 10 s. */
+/** Which server answers, and whether it is ready; looked at again every few seconds: an embedded server takes some to start. */
 export function ServerStatus() {
-  const [tick, refresh] = useRefresh('10s');
+  const [tick, refresh] = useRefresh('3s');
   const { data, error } = useLoad(`status ${tick}`, api.status);
   if (error) {
     return <ErrorView title="The server's status is unknown" error={error} onRetry={refresh} />;

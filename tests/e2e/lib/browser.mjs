@@ -34,7 +34,7 @@ export function openContext(browser, baseURL) {
 /** A page that remembers what went wrong in it: exceptions, console errors, missing files of the plugin. */
 export async function openPage(context) {
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   const faults = [];
   page.on('pageerror', (error) => faults.push(`exception: ${error.message}`));
   page.on('console', (message) => {

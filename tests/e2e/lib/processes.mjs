@@ -1,6 +1,6 @@
 // Starts the programs under test and sees to it that none outlives the run.
-import { spawn } from 'node:child_process';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { until } from './wait.mjs';
 
@@ -48,7 +48,8 @@ export class Program {
 
   alive() {
     if (this.how !== undefined) {
-      throw new Error(`${this.name} ended (${this.how}); its last words, from ${this.log}:\n${tail(this.log)}`);
+      const said = `its last words, from ${this.log}:\n${tail(this.log)}`;
+      throw Object.assign(new Error(`${this.name} ended (${this.how}); ${said}`), { final: true });
     }
     return true;
   }
@@ -68,7 +69,9 @@ export class Program {
   /** The processes this one has started itself. */
   children() {
     const { pid } = this.child;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number);
+    const children = `/proc/${pid}/task/${pid}/children`;
+    const text = existsSync(children) ? readFileSync(children, 'utf8') : execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
+    return text.trim().split(/\s+/).filter(Boolean).map(Number);
   }
 
   static async stopAll() {

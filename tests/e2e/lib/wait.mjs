@@ -1,7 +1,7 @@
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Asks again until the answer is truthy. Its last error is the one reported. */
-export async function until(ask, what, timeout = 15_000) {
+/** Asks again until the answer is truthy. Its last error is the one reported; a final one ends the wait at once. */
+export async function until(ask, what, timeout = 30_000) {
   const deadline = Date.now() + timeout;
   let last = '';
   for (;;) {
@@ -13,7 +13,7 @@ export async function until(ask, what, timeout = 15_000) {
       last = '';
     } catch (error) {
       last = `: ${error.message}`;
-      if (error.fatal) {
+      if (error.final) {
         throw error;
       }
     }

@@ -9,7 +9,7 @@ export const embedded = {
     await page.goto(`/plugins/${app}`);
     const status = page.getByTestId('hearth-status');
     await status.waitFor();
-    await until(async () => (await status.getAttribute('data-ready')) === 'true', 'the embedded server', 30_000);
+    await until(async () => (await status.getAttribute('data-ready')) === 'true', 'the embedded server');
     assert.match(await status.getAttribute('data-mode'), /^embedded/);
     assert.ok((await status.innerText()).includes(String(port)));
     await shot('settings');
@@ -26,9 +26,11 @@ export const embedded = {
   },
 
   async 'when the process that serves dies, the other takes over'({ page, host }) {
-    for (const pid of host.program.children()) {
+    const pids = host.program.children();
+    assert.equal(pids.length, 2, 'one process for the app, one for the data source');
+    for (const pid of pids) {
       process.kill(pid, 'SIGKILL');
-      await until(async () => (await host.resource('status')).ready, 'a server after one process died', 30_000);
+      await until(async () => (await host.resource('status')).ready, 'a server after one process died');
     }
     await page.goto(`/a/${app}/services`);
     await page.getByTestId('hearth-service-row-hearth').waitFor();

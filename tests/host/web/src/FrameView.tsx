@@ -20,7 +20,7 @@ export function FrameView({ data, width, height }: Props) {
   const panel = Object.keys(config.panels)[0];
   return (
     <>
-      {series.length > 0 && <SeriesChart frames={series} width={width} height={Math.min(height, 220)} />}
+      {series.length > 0 && <SeriesChart frames={series} width={width} height={flames.length > 0 ? Math.min(height, 220) : height} />}
       {flames.map((frame, i) => (
         <PanelRenderer
           key={i}

@@ -30,7 +30,7 @@ export function DataSourcePage({ match }: RouteComponentProps<{ uid: string }>) 
   return (
     <PluginPage pageNav={{ text: settings.name }}>
       {Editor && <Editor options={settings} onOptionsChange={setEdited} />}
-      <div style={{ marginTop: 24 }}>
+      <div style={{ margin: '24px 0' }}>
         <Button onClick={saveAndTest} data-testid="host-save-and-test">
           Save &amp; test
         </Button>

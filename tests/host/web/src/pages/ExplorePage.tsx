@@ -83,7 +83,7 @@ function Answer({ answer }: { answer: Async<Result | undefined> }) {
         </Alert>
       )}
       {value && value.series.length === 0 && !message && <p data-testid="host-no-data">No data</p>}
-      {value && width > 0 && <FrameView data={value} width={width} height={500} />}
+      {value && width > 0 && <FrameView data={value} width={width} height={540} />}
     </section>
   );
 }
