@@ -1,4 +1,5 @@
-import { LoadingBar } from '@grafana/ui';
+import { css } from '@emotion/css';
+import { LoadingBar, useStyles2 } from '@grafana/ui';
 import React, { useMemo } from 'react';
 import { api } from '../../api/client';
 import { type Selection } from '../../api/types';
@@ -21,6 +22,7 @@ const HEIGHT = 'max(420px, calc(100vh - 360px))';
 
 /** Flame graph and function table of the selection. */
 export function ProfilePane({ selection, tick, choices, onChange, onRetry }: Props) {
+  const styles = useStyles2(getStyles);
   const key = `${JSON.stringify(selection)} ${tick}`;
   const scope = `${selection.service} ${selection.type}`;
   const graph = useLoad(key, (signal) => api.flameGraph(selection, signal), scope);
@@ -45,8 +47,8 @@ export function ProfilePane({ selection, tick, choices, onChange, onRetry }: Pro
     );
   }
   return (
-    <div>
-      {graph.loading && <LoadingBar width={300} />}
+    <div className={styles.pane}>
+      <div className={styles.progress}>{graph.loading && <LoadingBar width={300} />}</div>
       <FlameGraphView
         graph={drawn}
         functions={exact.data?.functions ?? undefined}
@@ -59,3 +61,9 @@ export function ProfilePane({ selection, tick, choices, onChange, onRetry }: Pro
     </div>
   );
 }
+
+const getStyles = () => ({
+  pane: css({ position: 'relative' }),
+  /** Above the content, so that nothing moves when it comes and goes. */
+  progress: css({ position: 'absolute', top: -2, left: 0, right: 0, overflow: 'hidden' }),
+});
