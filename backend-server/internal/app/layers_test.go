@@ -48,7 +48,7 @@ const (
 var generated = []string{"github.com/grafana/pyroscope/api", backend + "/api"}
 
 // mayUseGenerated lists who may import them.
-var mayUseGenerated = []string{internal + "/transport", root + "/pkg/upstream", backend + "/api"}
+var mayUseGenerated = []string{internal + "/transport", root + "/pkg/upstream", backend + "/api", backend + "/tests/load"}
 
 // within reports whether p is dir or below it.
 func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
