@@ -230,6 +230,8 @@ func TestPagesAndFiles(t *testing.T) {
 func TestDeadPluginIsStartedAgainAndNoneOutlivesTheHost(t *testing.T) {
 	s := startHost(t, "")
 	_, _, before := s.call("GET", "/api/plugins/fake-app/resources/x", "")
+	_, _, health := s.call("GET", "/api/health", "")
+	require.Equal(t, before["pid"], health["processes"].(map[string]any)["fake-app"])
 	code, _, _ := s.call("GET", "/api/plugins/fake-app/resources/die", "")
 	require.Equal(t, http.StatusInternalServerError, code)
 	var after map[string]any

@@ -109,6 +109,19 @@ func (p *process) stop() {
 	}
 }
 
+// pid of the running process, 0 when there is none.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.client == nil || p.client.Exited() {
+		return 0
+	}
+	if r := p.client.ReattachConfig(); r != nil {
+		return r.Pid
+	}
+	return 0
+}
+
 // processes are the plugin processes of the host by plugin ID.
 type processes map[string]*process
 
@@ -140,6 +153,15 @@ func (ps processes) backend(id string) (*Backend, error) {
 		return nil, fmt.Errorf("plugin %s has no backend", id)
 	}
 	return p.get()
+}
+
+// pids are the process IDs by plugin, so that a test can end one of them.
+func (ps processes) pids() map[string]int {
+	pids := map[string]int{}
+	for id, p := range ps {
+		pids[id] = p.pid()
+	}
+	return pids
 }
 
 func (ps processes) stop() {

@@ -8,7 +8,9 @@ import (
 // The handlers in this file answer from the host's settings alone: what Grafana's database would hold.
 
 func (h *host) health(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]any{"database": "ok", "version": h.page.grafana})
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"database": "ok", "version": h.page.grafana, "processes": h.processes.pids(),
+	})
 }
 
 func (h *host) frontendSettings(w http.ResponseWriter, _ *http.Request) error {

@@ -1,6 +1,6 @@
 // Starts the programs under test and sees to it that none outlives the run.
-import { execFileSync, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { createWriteStream, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { until } from './wait.mjs';
 
@@ -64,14 +64,6 @@ export class Program {
     const how = await this.ended;
     clearTimeout(timer);
     return how !== 'SIGKILL';
-  }
-
-  /** The processes this one has started itself. */
-  children() {
-    const { pid } = this.child;
-    const children = `/proc/${pid}/task/${pid}/children`;
-    const text = existsSync(children) ? readFileSync(children, 'utf8') : execFileSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
-    return text.trim().split(/\s+/).filter(Boolean).map(Number);
   }
 
   static async stopAll() {

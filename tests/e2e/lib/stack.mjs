@@ -67,8 +67,12 @@ export class PluginHost {
     [, this.url] = await this.program.says(/listening (\S+)/);
   }
 
-  async resource(path) {
-    const response = await fetch(`${this.url}/api/plugins/${app}/resources/${path}`);
+  resource(path) {
+    return this.get(`api/plugins/${app}/resources/${path}`);
+  }
+
+  async get(path) {
+    const response = await fetch(`${this.url}/${path}`);
     const body = await response.text();
     if (!response.ok) {
       throw new Error(`${path}: ${response.status} ${body}`);

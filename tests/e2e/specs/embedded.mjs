@@ -26,13 +26,32 @@ export const embedded = {
   },
 
   async 'when the process that serves dies, the other takes over'({ page, host }) {
-    const pids = host.program.children();
-    assert.equal(pids.length, 2, 'one process for the app, one for the data source');
-    for (const pid of pids) {
-      process.kill(pid, 'SIGKILL');
-      await until(async () => (await host.resource('status')).ready, 'a server after one process died');
-    }
+    const [first, second] = await until(() => servingFirst(host), 'one process to serve and one to follow');
+    const { processes } = await host.get('api/health');
+    process.kill(processes[first.plugin], 'SIGKILL');
+    await until(async () => {
+      const status = await host.get(second.status);
+      return status.mode === 'embedded' && status.ready;
+    }, `${second.plugin} to take over`);
+
     await page.goto(`/a/${app}/services`);
     await page.getByTestId('hearth-service-row-hearth').waitFor();
+    await page.goto('/explore?from=now-1h&to=now');
+    await page.getByTestId('host-run-query').click();
+    await drawn(canvasIn(page.getByTestId('host-answer')));
   },
 };
+
+/** The two plugin processes, the one that runs the server first. */
+async function servingFirst(host) {
+  const [{ uid, type }] = await host.get('api/datasources');
+  const two = [
+    { plugin: app, status: `api/plugins/${app}/resources/status` },
+    { plugin: type, status: `api/datasources/uid/${uid}/resources/status` },
+  ];
+  const modes = await Promise.all(two.map(async ({ status }) => (await host.get(status)).mode));
+  if (!modes.includes('embedded') || !modes.includes('embedded-peer')) {
+    throw new Error(`they are ${modes.join(' and ')}`);
+  }
+  return modes[0] === 'embedded' ? two : two.reverse();
+}
