@@ -70,8 +70,7 @@ func Default() Config {
 	return c
 }
 
-// YAML returns the settings as the configuration file that would give them,
-// without secrets.
+// YAML returns the settings as the configuration file that would give them.
 func (c Config) YAML() ([]byte, error) {
 	var shown Config
 	f := flag.NewFlagSet("", flag.ContinueOnError)

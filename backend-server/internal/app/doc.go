@@ -4,8 +4,8 @@
 // # Layout
 //
 //	config.go   all settings in one struct, made of those of the parts
-//	app.go      New, Run, Close: what happens when, from the lock on the data
-//	            folder to the last flush of the log
+//	app.go      New, Close: the lock on the data folder, the port, the roles
+//	run.go      Run: what happens when, from the start to the end
 //	modules.go  which role needs which (dskit modules)
 //	write.go    the write path: push → distributor → ingester
 //	read.go     the read path: query → query-frontend → querier → ingester, store-gateway

@@ -37,13 +37,14 @@ func (a *App) lockData() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("data folder (-db.data-path): %w", err)
 	}
-	a.lock, err = filelock.Acquire(filepath.Join(dir, lockFile))
+	lock, err := filelock.Acquire(filepath.Join(dir, lockFile))
 	if errors.Is(err, filelock.ErrHeld) {
 		return fmt.Errorf("%w: another Hearth process works on %s; stop that one or choose another folder with -db.data-path: %w", ErrLocked, dir, err)
 	}
 	if err != nil {
 		return fmt.Errorf("data folder (-db.data-path): %w", err)
 	}
+	a.lock.Store(lock)
 	return nil
 }
 

@@ -3,6 +3,12 @@ package app
 import (
 	"github.com/grafana/dskit/modules"
 	"github.com/grafana/dskit/services"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/app/selfprofile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
+	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
+	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
+	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 )
 
 // The roles that -target names.
@@ -31,6 +37,15 @@ var needs = map[string][]string{
 // Targets lists what -target takes.
 func Targets() []string {
 	return []string{All, Distributor, Ingester, Querier, QueryFrontend, StoreGateway}
+}
+
+// roleSet holds the roles that this process plays; the others are nil.
+type roleSet struct {
+	gateway     *storegateway.Gateway
+	ingester    *ingester.Ingester
+	distributor *distributor.Distributor
+	querier     *querier.Querier
+	profiler    *selfprofile.Profiler
 }
 
 // modules tells dskit how to make each role.

@@ -7,8 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Dump returns the settings of fs as YAML that Load would read. Secrets are
-// shown as stars.
+// Dump returns the settings of fs as YAML that Load would read (C3).
 func Dump(fs *flag.FlagSet) ([]byte, error) {
 	root := map[string]any{}
 	fs.VisitAll(func(f *flag.Flag) {

@@ -79,17 +79,3 @@ func (l *List) String() string { return strings.Join(l.Values, ",") }
 
 // Get implements flag.Getter.
 func (l *List) Get() any { return l.Values }
-
-// Secret is a text that is never shown.
-type Secret string
-
-// Set implements flag.Value.
-func (s *Secret) Set(v string) error { *s = Secret(v); return nil }
-
-// String implements flag.Value: stars, or nothing when there is no secret.
-func (s *Secret) String() string {
-	if *s == "" {
-		return ""
-	}
-	return "********"
-}
