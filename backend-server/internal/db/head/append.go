@@ -60,9 +60,17 @@ func (h *Head) enqueue(a *appender, rec *profile.Record) (wal.Ticket, error) {
 	}
 	a.collect(p, rec)
 	rows, added := a.rows(p, rec, key)
+	if len(rows) == 0 { // there is nothing to keep
+		p.in.Rollback(p.logged)
+		a.forget()
+		return 0, nil
+	}
 	a.payload = p.appendRecord(a.payload[:0], key, rec.Time, rows)
 	ticket, err := h.log.Enqueue(a.payload)
 	if err != nil {
+		// What the log refuses must not burden the next record.
+		p.in.Rollback(p.logged)
+		a.forget()
 		return ticket, err
 	}
 	p.logged = p.in.Mark()
@@ -169,7 +177,7 @@ func (a *appender) column(c int) []int64 {
 // series that the log does not know.
 func (a *appender) rows(p *partition, rec *profile.Record, key uint64) ([]newRow, []*rowSeries) {
 	types := rec.Profile.Types
-	base, scaled, unit := a.proportional(len(types))
+	base, scaled, unit := a.proportional(rec)
 	a.newRows, a.added, a.buf = a.newRows[:0], a.added[:0], a.buf[:0]
 	hash := rec.Labels.Hash()
 	for c := range types {
@@ -202,13 +210,15 @@ func isZero(values []int64) bool {
 
 // proportional looks for a sample type whose values are those of an earlier
 // one times the same factor. It returns two columns and the factor, or -1, -1.
-func (a *appender) proportional(types int) (base, scaled int, unit int64) {
+func (a *appender) proportional(rec *profile.Record) (base, scaled int, unit int64) {
+	types := len(rec.Profile.Types)
 	for base := range types {
 		if isZero(a.column(base)) {
 			continue
 		}
 		for scaled := base + 1; scaled < types; scaled++ {
-			if unit := factor(a.column(base), a.column(scaled)); unit > 0 {
+			unit := factor(a.column(base), a.column(scaled))
+			if unit > 0 && spansAgree(rec, base, scaled, unit) {
 				return base, scaled, unit
 			}
 		}
@@ -216,6 +226,23 @@ func (a *appender) proportional(types int) (base, scaled int, unit int64) {
 	}
 	return -1, -1, 1
 }
+
+// spansAgree reports whether the factor holds for every sample that was taken
+// in a span, and not only for the sums by stack.
+func spansAgree(rec *profile.Record, base, scaled int, unit int64) bool {
+	for i := rec.SampleStart; i < rec.SampleEnd; i++ {
+		if !inSpan(&rec.Profile.Samples[i]) {
+			continue
+		}
+		values := rec.Profile.Row(i)
+		if product, clipped := profile.MulSaturating(values[base], unit); clipped || product != values[scaled] {
+			return false
+		}
+	}
+	return true
+}
+
+func inSpan(s *profile.Sample) bool { return s.SpanID != 0 || s.TraceID != [16]byte{} }
 
 // factor returns k > 0 such that b is k times a throughout, or 0. The sum of b
 // must fit 64 bits, so that a scaled total is exact.
@@ -262,7 +289,7 @@ func (a *appender) encode(r *row, rec *profile.Record, c int) {
 		i := int(uint32(o))
 		s := &rec.Profile.Samples[i]
 		v := rec.Profile.Row(i)[c]
-		if v == 0 || s.SpanID == 0 && s.TraceID == ([16]byte{}) {
+		if v == 0 || !inSpan(s) {
 			continue
 		}
 		a.buf = appendSpan(a.buf, query.SpanSample{Stack: uint32(o >> 32), SpanID: s.SpanID, TraceID: s.TraceID, Value: v})

@@ -45,6 +45,7 @@ type Head struct {
 	minTime, maxTime         atomic.Int64
 	saturated                atomic.Int64
 	appenders                sync.Pool
+	replay                   replayMemory
 }
 
 // New returns an empty head. Records are logged to log, which the caller owns;
@@ -151,11 +152,13 @@ func (h *Head) addSeries(p *partition, s *rowSeries) {
 	}
 }
 
+// addOneSeries adds to list and postings in one go: were references to come to
+// the postings out of order, those would be sorted under the eyes of readers.
 func (h *Head) addOneSeries(s query.Series) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.mu.series = append(h.mu.series, s)
 	ref := storage.SeriesRef(len(h.mu.series)) // 0 is no reference: merging postings skips it
-	h.mu.Unlock()
 	h.postings.Add(ref, s.Labels)
 }
 

@@ -27,7 +27,7 @@ func (l *recordingLog) Enqueue(b []byte) (wal.Ticket, error) {
 	return wal.Ticket(len(l.records)), nil
 }
 func (*recordingLog) Wait(context.Context, wal.Ticket) error { return nil }
-func (*recordingLog) Last() wal.Ticket                        { return 0 }
+func (*recordingLog) Last() wal.Ticket                       { return 0 }
 
 func fill(t testing.TB, n int) (*head.Head, *recordingLog, *dbtest.Twin) {
 	t.Helper()

@@ -64,6 +64,9 @@ func (h *Head) Partitions() []string {
 	return out
 }
 
+// rowsPerCheck is how many rows are read between looks at the context.
+const rowsPerCheck = 64
+
 // Scan implements query.Queryable.
 func (h *Head) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
 	p, err := h.partitionAt(req.Partition)
@@ -80,11 +83,11 @@ func (h *Head) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.R
 	p.mu.Unlock()
 	var out query.Row
 	for i, list := range rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		out.Rows = req.Rows[i]
 		for j := range list {
+			if j%rowsPerCheck == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if !req.Range.Contains(list[j].time) {
 				continue
 			}

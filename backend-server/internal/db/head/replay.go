@@ -2,19 +2,21 @@ package head
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 // Replay adds what a log record holds, as Append once did. Records are given
-// in the log's order; Append must not run at the same time. A record whose
-// series were defined in a record that is lost is Corrupt, as is one that
+// in the log's order; Replay and Append must not run at the same time. A record
+// whose series were defined in a record that is lost is Corrupt, as is one that
 // cannot be read: it then leaves no rows, and the next record can be replayed.
 func (h *Head) Replay(record []byte) error {
-	r := reader{b: record}
+	r := reader{b: record, m: &h.replay}
 	if v := r.byte(); r.err == nil && v != recordVersion {
 		return fault.New(fault.Corrupt, "head record: version %d; this program reads %d", v, recordVersion)
 	}
@@ -33,11 +35,12 @@ func (h *Head) Replay(record []byte) error {
 	key := r.uint64()
 	t := profile.UnixMilli(r.varint())
 	rows, added := r.rows(p, key, t)
-	if r.err != nil {
-		return r.err
-	}
+	// Definitions count even if the rows do not: later records rely on them.
 	for _, s := range added {
 		h.addSeries(p, s)
+	}
+	if r.err != nil {
+		return r.err
 	}
 	if _, known := p.ids[key]; known {
 		return nil
@@ -46,10 +49,20 @@ func (h *Head) Replay(record []byte) error {
 	return nil
 }
 
+// replayMemory is reused from record to record.
+type replayMemory struct {
+	rows   []newRow
+	added  []*rowSeries
+	stacks []uint32
+	values []int64
+	spans  []query.SpanSample
+}
+
 // reader reads the parts of a record until the first fault, after which it
 // returns zeros and keeps the fault.
 type reader struct {
 	b   []byte
+	m   *replayMemory
 	err error
 }
 
@@ -106,25 +119,25 @@ func (r *reader) varint() int64 {
 
 func (r *reader) text() string { return string(r.take(r.uvarint())) }
 
-func (r *reader) rows(p *partition, key uint64, t profile.UnixMilli) (rows []newRow, added []*rowSeries) {
+// rows reads the rows. The second result are the series defined among them.
+func (r *reader) rows(p *partition, key uint64, t profile.UnixMilli) ([]newRow, []*rowSeries) {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
 		r.fail("%d rows in %d bytes", n, len(r.b))
 	}
+	rows, added := r.m.rows[:0], r.m.added[:0]
 	for range n {
-		if r.err != nil {
-			return nil, added
-		}
 		s := r.series(p)
-		if s == nil {
-			return nil, added
+		if s == nil || r.err != nil {
+			break
 		}
 		if !s.logged {
 			s.logged = true
 			added = append(added, s)
 		}
-		rows = append(rows, newRow{series: s, row: r.row(p, key, t)})
+		rows = append(rows, newRow{series: s, row: r.row(p, s, key, t)})
 	}
+	r.m.rows, r.m.added = rows, added
 	return rows, added
 }
 
@@ -179,26 +192,50 @@ func (r *reader) definition() (labels.Labels, [3]profile.ValueType) {
 	return b.Labels(), types
 }
 
-func (r *reader) row(p *partition, key uint64, t profile.UnixMilli) row {
-	out := row{time: t, id: key, unit: int64(r.uvarint()), n: uint32(r.uvarint())}
+func (r *reader) row(p *partition, s *rowSeries, key uint64, t profile.UnixMilli) row {
+	out := row{time: t, id: key, unit: int64(r.uvarint())}
+	n := r.uvarint()
 	out.data = r.take(r.uvarint())
 	out.spans = r.take(r.uvarint())
-	stacks, values, err := decodeSamples(out.data, nil, nil)
-	if err != nil || uint32(len(stacks)) != out.n || out.unit < 1 {
-		r.fail("row with %d samples where %d are said, unit %d", len(stacks), out.n, out.unit)
+	if r.err != nil {
 		return out
 	}
-	if len(stacks) > 0 && int(stacks[len(stacks)-1]) >= len(p.in.View().Stacks) {
-		r.fail("stack %d where %d are known", stacks[len(stacks)-1], len(p.in.View().Stacks))
+	r.samples(&out, uint32(len(p.in.View().Stacks)))
+	if uint64(out.n) != n {
+		r.fail("row with %d samples where %d are said", out.n, n)
 	}
-	for _, v := range values {
-		if v < 0 {
-			r.fail("value %d", v)
-		}
-		out.total, _ = profile.AddSaturating(out.total, v)
-	}
-	if _, err := decodeSpans(out.spans, nil); err != nil {
-		r.fail("span samples: %v", err)
+	if _, clipped := profile.MulSaturating(out.total, out.unit); out.unit < 1 || s.hasScaled() && clipped {
+		r.fail("row with a total of %d and unit %d", out.total, out.unit)
 	}
 	return out
+}
+
+// samples checks (H2) and counts the samples of a row. known is the number of
+// stacks there are.
+func (r *reader) samples(out *row, known uint32) {
+	var err error
+	m := r.m
+	if m.stacks, m.values, err = decodeSamples(out.data, m.stacks[:0], m.values[:0]); err != nil {
+		r.fail("samples: %v", err)
+		return
+	}
+	out.n = uint32(len(m.stacks))
+	for i, stack := range m.stacks {
+		if stack >= known || i > 0 && stack <= m.stacks[i-1] || m.values[i] < 1 {
+			r.fail("stack %d of %d with value %d", stack, known, m.values[i])
+			return
+		}
+		out.total, _ = profile.AddSaturating(out.total, m.values[i])
+	}
+	if m.spans, err = decodeSpans(out.spans, m.spans[:0]); err != nil {
+		r.fail("span samples: %v", err)
+		return
+	}
+	for i := range m.spans {
+		at, found := slices.BinarySearch(m.stacks, m.spans[i].Stack)
+		if v := m.spans[i].Value; !found || v < 1 || v > m.values[at] {
+			r.fail("span sample of stack %d with value %d", m.spans[i].Stack, v)
+			return
+		}
+	}
 }

@@ -65,6 +65,15 @@ func (h *hashIndex) grow(rehash func(i uint32) uint64) {
 	}
 }
 
+// rebuild makes h the table of the indices [from, to).
+func (h *hashIndex) rebuild(from, to uint32, hash func(i uint32) uint64) {
+	clear(h.slots)
+	h.used = 0
+	for i := from; i < to; i++ {
+		h.insert(hash(i), i, hash)
+	}
+}
+
 // bytes is the memory the table takes.
 func (h *hashIndex) bytes() int64 { return int64(len(h.slots)) * 8 }
 

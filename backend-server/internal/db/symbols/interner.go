@@ -62,6 +62,33 @@ func (in *Interner) Bytes() int64 {
 	return n
 }
 
+// Rollback forgets what was added since the mark. No view may have been taken
+// since then.
+func (in *Interner) Rollback(to Mark) {
+	if in.Mark() == to {
+		return
+	}
+	t := &in.t
+	for _, s := range t.Strings[to.Strings:] {
+		in.textBytes -= int64(len(s))
+	}
+	t.Strings, t.Mappings, t.Functions = t.Strings[:to.Strings], t.Mappings[:to.Mappings], t.Functions[:to.Functions]
+	t.Locations, t.Nodes, t.Stacks = t.Locations[:to.Locations], t.Nodes[:to.Nodes], t.Stacks[:to.Stacks]
+	lines := uint32(0)
+	if to.Locations > 0 {
+		lines = t.Locations[to.Locations-1].LineEnd
+	}
+	t.Lines, in.stackHashes = t.Lines[:lines], in.stackHashes[:to.Stacks]
+	in.strings.rebuild(0, to.Strings, in.rehashString)
+	in.mappings.rebuild(0, to.Mappings, func(i uint32) uint64 { return hashMapping(t.Mappings[i]) })
+	in.functions.rebuild(0, to.Functions, func(i uint32) uint64 { return hashFunction(t.Functions[i]) })
+	in.locations.rebuild(0, to.Locations, in.rehashLocation)
+	in.children.rebuild(1, to.Nodes, func(i uint32) uint64 { return hashNode(t.Nodes[i]) }) // the root is no child
+	in.stacks.rebuild(0, to.Stacks, func(i uint32) uint64 { return in.stackHashes[i] })
+}
+
+func (in *Interner) rehashString(i uint32) uint64 { return maphash.String(in.seed, in.t.Strings[i]) }
+
 // String interns s, which it clones when it is new.
 func (in *Interner) String(s string) uint32 {
 	hash := maphash.String(in.seed, s)
@@ -72,7 +99,7 @@ func (in *Interner) String(s string) uint32 {
 	i = uint32(len(in.t.Strings))
 	in.t.Strings = append(in.t.Strings, strings.Clone(s))
 	in.textBytes += int64(len(s))
-	in.strings.insert(hash, i, func(i uint32) uint64 { return maphash.String(in.seed, in.t.Strings[i]) })
+	in.strings.insert(hash, i, in.rehashString)
 	return i
 }
 

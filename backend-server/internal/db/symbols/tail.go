@@ -3,7 +3,6 @@ package symbols
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"strings"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -137,11 +136,12 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 	return r.b, r.err
 }
 
+// replayString keeps s.
 func (in *Interner) replayString(s string) {
 	i := uint32(len(in.t.Strings))
-	in.t.Strings = append(in.t.Strings, strings.Clone(s))
+	in.t.Strings = append(in.t.Strings, s)
 	in.textBytes += int64(len(s))
-	in.strings.insert(maphash.String(in.seed, s), i, func(i uint32) uint64 { return maphash.String(in.seed, in.t.Strings[i]) })
+	in.strings.insert(maphash.String(in.seed, s), i, in.rehashString)
 }
 
 func (in *Interner) replayLocation(r *tailReader) {
