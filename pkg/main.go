@@ -5,11 +5,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/grafana/grafana-plugin-sdk-go/backend"
 	"github.com/grafana/grafana-plugin-sdk-go/backend/tracing"
@@ -31,16 +33,20 @@ func run() error {
 	if err := backend.SetupTracer(pluginID, tracing.Opts{}); err != nil {
 		return fmt.Errorf("tracing: %w", err)
 	}
-	emb, err := newEmbedded(pluginLogger(os.Stderr))
-	if err != nil {
-		return err
-	}
+	emb := newEmbedded(pluginLogger(os.Stderr))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { emb.Run(ctx) })
-	defer func() { // stop the server before the process goes
+	stop := func() { // the server, before the process goes
 		cancel()
 		running.Wait()
+	}
+	defer stop()
+	go func() { // ends with ctx
+		if orphaned(ctx, os.Getppid, time.Second) {
+			stop()
+			os.Exit(0)
+		}
 	}()
 	d := newDispatcher(emb)
 	return backend.Manage(pluginID, backend.ServeOpts{
@@ -50,23 +56,35 @@ func run() error {
 	})
 }
 
-func newEmbedded(logger *slog.Logger) (*embedded.Supervisor, error) {
-	executable, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("own path: %w", err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = "" // not every service account has one
-	}
+// newEmbedded never fails: an installation that names a server must work
+// where there is no place for the embedded one.
+func newEmbedded(logger *slog.Logger) *embedded.Supervisor {
+	executable, _ := os.Executable() // one hint less
+	cache, _ := os.UserCacheDir()    // not every service account has one
+	open := embedded.OpenHearth(logger)
 	dir, err := embedded.Folder(embedded.Environment{Getenv: os.Getenv, Executable: executable, CacheDir: cache})
 	if err != nil {
-		return nil, err
+		open = func(string, string) (embedded.Server, error) { return nil, err }
 	}
 	return embedded.New(embedded.Options{
 		Dir:    dir,
-		Addr:   os.Getenv("HEARTH_EMBEDDED_ADDR"),
-		Open:   embedded.OpenHearth(logger),
+		Addr:   cmp.Or(os.Getenv("HEARTH_EMBEDDED_ADDR"), os.Getenv("GF_PLUGIN_LISTEN_ADDR")),
+		Open:   open,
 		Logger: logger,
-	}), nil
+	})
+}
+
+// orphaned waits until the process that started this one is gone. A Grafana
+// that is killed leaves its plugins behind, and a server of a plugin version
+// that was replaced must not go on serving. It returns false when ctx ends.
+func orphaned(ctx context.Context, getppid func() int, interval time.Duration) bool {
+	parent := getppid()
+	for getppid() == parent {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(interval):
+		}
+	}
+	return true
 }

@@ -93,3 +93,20 @@ func TestLogLinesAreGrafanas(t *testing.T) {
 	_, err := time.Parse("2006-01-02T15:04:05.000000Z07:00", line["@timestamp"])
 	require.NoError(t, err)
 }
+
+func TestEndsWithTheProcessThatStartedIt(t *testing.T) {
+	calls := 0
+	getppid := func() int {
+		calls++
+		if calls < 4 {
+			return 77
+		}
+		return 1 // adopted by init
+	}
+	require.True(t, orphaned(t.Context(), getppid, time.Millisecond))
+	require.Equal(t, 4, calls)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.False(t, orphaned(ctx, func() int { return 77 }, time.Hour))
+}

@@ -109,7 +109,12 @@ func (c *Client) intercept(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
+// acceptAllLabels asks for label names as they are. Without it, servers leave
+// out or rewrite names that are no Prometheus names, with dots for example.
+const acceptAllLabels = "*/*;allow-utf8-labelnames=true"
+
 func (c *Client) setHeaders(h http.Header) {
+	h.Set("Accept", acceptAllLabels)
 	if c.auth != "" {
 		h.Set("Authorization", c.auth)
 	}
