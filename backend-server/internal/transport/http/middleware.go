@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/wire"
 )
@@ -44,9 +45,18 @@ func refuse(refusals *connect.ErrorWriter, w nethttp.ResponseWriter, r *nethttp.
 	nethttp.Error(w, err.Error(), wire.HTTPStatus(err))
 }
 
+// withBodyLimit refuses bodies that are too large before they are read, where
+// their length is announced: cut off in the middle, the RPC layer would answer
+// with a code that clients take for "try again".
 func (s *Server) withBodyLimit(next nethttp.Handler) nethttp.Handler {
+	refusals := connect.NewErrorWriter()
+	limit := int64(s.cfg.MaxBodyBytes)
 	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
-		r.Body = nethttp.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyBytes))
+		if r.ContentLength > limit {
+			refuse(refusals, w, r, fault.Reason(fault.TooLarge, "body_size_limit_exceeded", "the body has %d bytes; limit %d (-server.max-body-size)", r.ContentLength, limit))
+			return
+		}
+		r.Body = nethttp.MaxBytesReader(w, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -105,7 +105,18 @@ func TestBodyLimit(t *testing.T) {
 		}
 	}))
 	require.Equal(t, 200, call(s, httptest.NewRequest("POST", "/in", strings.NewReader("0123456789"))).Code)
-	require.Equal(t, 413, call(s, httptest.NewRequest("POST", "/in", strings.NewReader("0123456789x"))).Code)
+	announced := call(s, httptest.NewRequest("POST", "/in", strings.NewReader("0123456789x")))
+	require.Equal(t, 413, announced.Code)
+	require.Contains(t, announced.Body.String(), "11 bytes; limit 10")
+	// Length not announced: the handler finds out.
+	require.Equal(t, 413, call(s, httptest.NewRequest("POST", "/in", io.MultiReader(strings.NewReader("0123456789x")))).Code)
+
+	rpc := httptest.NewRequest("POST", "/in", strings.NewReader(`{"a":"0123456789"}`))
+	rpc.Header.Set("Content-Type", "application/json")
+	rpc.Header.Set("Connect-Protocol-Version", "1")
+	refused := call(s, rpc)
+	require.Equal(t, 400, refused.Code)
+	require.Contains(t, refused.Body.String(), `"code":"invalid_argument"`)
 }
 
 func TestRouteLabelsCannotBeInvented(t *testing.T) {
