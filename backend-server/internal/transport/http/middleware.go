@@ -4,6 +4,7 @@ import (
 	"errors"
 	nethttp "net/http"
 	"runtime/debug"
+	"strings"
 
 	"connectrpc.com/connect"
 
@@ -38,11 +39,19 @@ func tenantOf(r *nethttp.Request) (string, error) {
 
 // refuse answers with err in the protocol of the request.
 func refuse(refusals *connect.ErrorWriter, w nethttp.ResponseWriter, r *nethttp.Request, err error) {
-	if refusals.IsSupported(r) {
+	if isRPC(r) && refusals.IsSupported(r) {
 		_ = refusals.Write(w, r, connect.NewError(wire.Code(err), err))
 		return
 	}
 	nethttp.Error(w, err.Error(), wire.HTTPStatus(err))
+}
+
+// isRPC reports whether the request is for a method of a service, such as
+// /push.v1.PusherService/Push. The content type does not tell: connect takes
+// any application/… for its own.
+func isRPC(r *nethttp.Request) bool {
+	service, method, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return ok && strings.Contains(service, ".") && !strings.Contains(method, "/")
 }
 
 // withBodyLimit refuses bodies that are too large before they are read, where

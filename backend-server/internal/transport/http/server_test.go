@@ -111,9 +111,13 @@ func TestBodyLimit(t *testing.T) {
 	// Length not announced: the handler finds out.
 	require.Equal(t, 413, call(s, httptest.NewRequest("POST", "/in", io.MultiReader(strings.NewReader("0123456789x")))).Code)
 
-	rpc := httptest.NewRequest("POST", "/in", strings.NewReader(`{"a":"0123456789"}`))
+	octets := httptest.NewRequest("POST", "/in", strings.NewReader("0123456789x"))
+	octets.Header.Set("Content-Type", "application/octet-stream")
+	require.Equal(t, 413, call(s, octets).Code, "no RPC, whatever the content type")
+
+	s.HandleAPI("/x.Service/", nethttp.NotFoundHandler())
+	rpc := httptest.NewRequest("POST", "/x.Service/Do", strings.NewReader(`{"a":"0123456789"}`))
 	rpc.Header.Set("Content-Type", "application/json")
-	rpc.Header.Set("Connect-Protocol-Version", "1")
 	refused := call(s, rpc)
 	require.Equal(t, 400, refused.Code)
 	require.Contains(t, refused.Body.String(), `"code":"invalid_argument"`)
