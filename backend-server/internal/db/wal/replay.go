@@ -45,6 +45,15 @@ func Replay(fsys vfs.FS, dir string, fn func(payload []byte) error) (Stats, erro
 	return stats, nil
 }
 
+// Exists reports whether dir holds a log: at least one segment, be it empty.
+func Exists(fsys vfs.FS, dir string) (bool, error) {
+	numbers, err := segments(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return len(numbers) > 0, err
+}
+
 // reader goes through one segment at a time.
 type reader struct {
 	stats *Stats
