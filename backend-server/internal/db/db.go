@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -50,8 +51,10 @@ type openHead struct {
 	*head.Head
 	log *wal.Log // nil once closed
 	dir string
-	// attempt are the blocks written for it by the last try to cut it.
+	// attempt are the blocks written for it by the last try to cut it, and
+	// blocks the same once all are whole; nil before.
 	attempt []ulid.ULID
+	blocks  []*localBlock
 	// unsure says that memory may hold profiles that the log does not.
 	unsure bool
 }
@@ -231,13 +234,14 @@ func (d *DB) Close() error {
 	}
 	d.mu.closed = true
 	heads := append(slices.Clone(d.mu.cut), d.mu.active)
-	blocks := d.mu.blocks
+	blocks := slices.Collect(maps.Values(d.mu.blocks))
 	d.mu.Unlock()
 	var errs []error
 	for _, h := range heads {
 		if h.log != nil {
 			errs = append(errs, h.log.Close())
 		}
+		blocks = append(blocks, h.blocks...)
 	}
 	for _, b := range blocks {
 		b.drop(nil)

@@ -1,9 +1,12 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -28,29 +31,43 @@ func (d *DB) MaybeFlush(ctx context.Context, now time.Time) (bool, error) {
 	s := active.Stats()
 	old := now.Sub(active.Created()) >= d.opts.MaxBlockDuration
 	large := d.opts.HeadMaxBytes > 0 && s.Bytes >= d.opts.HeadMaxBytes
-	if left == 0 && !d.broken.Load() && (active.Empty() || !old && !large) {
+	due := d.broken.Load() || !active.Empty() && (old || large)
+	if !due && left == 0 {
 		return false, nil
 	}
-	return true, d.Flush(ctx)
+	return true, d.flush(ctx, due)
 }
 
 // Flush makes blocks of everything in memory. Appending goes on meanwhile,
 // into a new head. After a failure it can be called again.
-func (d *DB) Flush(ctx context.Context) error {
+func (d *DB) Flush(ctx context.Context) error { return d.flush(ctx, true) }
+
+// flush makes blocks of the heads being cut, and of the active one if cutActive
+// says so. A head that cannot become blocks does not keep the others from it.
+func (d *DB) flush(ctx context.Context, cutActive bool) error {
 	d.flushing.Lock()
 	defer d.flushing.Unlock()
-	if err := d.exchange(); err != nil {
-		return err
-	}
-	d.mu.RLock()
-	cut := slices.Clone(d.mu.cut)
-	d.mu.RUnlock()
-	for _, h := range cut {
-		if err := d.flushHead(ctx, h); err != nil {
-			return fmt.Errorf("flush head %s: %w", h.ID(), err)
+	if cutActive {
+		if err := d.exchange(); err != nil {
+			return err
 		}
 	}
-	return nil
+	d.mu.RLock()
+	cut, closed := slices.Clone(d.mu.cut), d.mu.closed
+	d.mu.RUnlock()
+	if closed {
+		return errClosed
+	}
+	var errs []error
+	for _, h := range cut {
+		if err := d.flushHead(ctx, h); err != nil {
+			errs = append(errs, fmt.Errorf("flush head %s: %w", h.ID(), err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // exchange puts a new head in the place of the active one, which joins those
@@ -92,67 +109,89 @@ type cutRecord struct {
 	Blocks []ulid.ULID `json:"blocks"`
 }
 
+// flushHead makes blocks of a head and puts them in its place. Once the blocks
+// are whole they are never written anew: a cut record that seemed to fail may
+// be on the disk all the same, and then they are all there is.
 func (d *DB) flushHead(ctx context.Context, h *openHead) error {
 	start := time.Now()
-	windows, err := d.windows(ctx, h)
-	if err != nil {
-		return err
+	if h.blocks == nil {
+		if err := d.makeBlocks(ctx, h); err != nil {
+			return err
+		}
 	}
-	metas, err := d.writeBlocks(ctx, h, windows)
-	if err != nil {
-		return err
-	}
-	record := cutRecord{Blocks: h.attempt}
-	b, err := json.Marshal(record)
+	b, err := json.Marshal(cutRecord{Blocks: h.attempt})
 	if err != nil {
 		return fmt.Errorf("cut record: %w", err)
 	}
 	if err := vfs.WriteFileAtomic(d.fs, filepath.Join(h.dir, cutFile), b); err != nil {
 		return fmt.Errorf("cut record: %w", err)
 	}
-	if err := d.adopt(h, record); err != nil {
-		return err
-	}
+	d.adopt(h)
 	if f := d.opts.Events.Flushed; f != nil {
+		metas := make([]*block.Meta, len(h.blocks))
+		for i, b := range h.blocks {
+			metas[i] = b.Meta()
+		}
 		f(Flush{Head: h.ID(), Blocks: metas, Took: time.Since(start)})
 	}
 	return nil
 }
 
-// writeBlocks writes the blocks of a head, which nobody sees yet, after
-// removing those of an attempt that failed. h.attempt then lists them, and all
+// makeBlocks writes and opens the blocks of a head, after removing those of an
+// attempt that failed. Nobody sees them yet.
+func (d *DB) makeBlocks(ctx context.Context, h *openHead) error {
+	windows, err := d.windows(ctx, h)
+	if err != nil {
+		return err
+	}
+	if err := d.writeBlocks(ctx, h, windows); err != nil {
+		return err
+	}
+	blocks := make([]*localBlock, 0, len(h.attempt))
+	for _, id := range h.attempt {
+		b, err := d.openLocal(d.blockDir(id))
+		if err != nil {
+			for _, b := range blocks {
+				b.drop(nil)
+			}
+			return fmt.Errorf("block %s: %w", id, err)
+		}
+		blocks = append(blocks, b)
+	}
+	h.blocks = blocks
+	return nil
+}
+
+// writeBlocks writes the blocks of a head. h.attempt then lists them, and all
 // of it is on the disk for good.
-func (d *DB) writeBlocks(ctx context.Context, h *openHead, windows []profile.TimeRange) ([]*block.Meta, error) {
+func (d *DB) writeBlocks(ctx context.Context, h *openHead, windows []profile.TimeRange) error {
 	for _, id := range h.attempt {
 		if err := d.fs.RemoveAll(d.blockDir(id)); err != nil {
-			return nil, fmt.Errorf("block of an earlier attempt: %w", err)
+			return fmt.Errorf("block of an earlier attempt: %w", err)
 		}
 	}
 	h.attempt = nil
-	var metas []*block.Meta
 	for _, w := range windows {
 		id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
 		h.attempt = append(h.attempt, id)
 		meta, err := block.Write(ctx, d.fs, d.blockDir(id), id, h.Head, w)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if meta == nil { // nothing to write, and nothing was
 			h.attempt = h.attempt[:len(h.attempt)-1]
-			continue
 		}
-		metas = append(metas, meta)
 	}
 	if err := d.fs.SyncDir(filepath.Join(d.dir, localDir)); err != nil {
-		return nil, fmt.Errorf("blocks: %w", err)
+		return fmt.Errorf("blocks: %w", err)
 	}
-	return metas, nil
+	return nil
 }
 
 // windows returns the spans of the blocks that a head becomes: one for each
 // stretch of the block duration, counted from the epoch, that has profiles.
 func (d *DB) windows(ctx context.Context, h *openHead) ([]profile.TimeRange, error) {
-	length := d.opts.MaxBlockDuration.Milliseconds()
+	length := max(1, d.opts.MaxBlockDuration.Milliseconds())
 	series, err := h.Select(ctx)
 	if err != nil {
 		return nil, err
@@ -175,10 +214,23 @@ func (d *DB) windows(ctx context.Context, h *openHead) ([]profile.TimeRange, err
 	}
 	out := make([]profile.TimeRange, 0, len(seen))
 	for w := range seen {
-		out = append(out, profile.TimeRange{Start: profile.UnixMilli(w * length), End: profile.UnixMilli(w*length + length - 1)})
+		out = append(out, window(w, length))
 	}
-	slices.SortFunc(out, func(a, b profile.TimeRange) int { return int(a.Start/1000 - b.Start/1000) })
+	slices.SortFunc(out, func(a, b profile.TimeRange) int { return cmp.Compare(a.Start, b.Start) })
 	return out, nil
+}
+
+// window is stretch number w of the given length. The first and the last that
+// there can be are shorter.
+func window(w, length int64) profile.TimeRange {
+	r := profile.TimeRange{Start: math.MinInt64, End: math.MaxInt64}
+	if w > floorDiv(math.MinInt64, length) {
+		r.Start = profile.UnixMilli(w * length)
+	}
+	if w < floorDiv(math.MaxInt64, length) {
+		r.End = profile.UnixMilli((w+1)*length - 1)
+	}
+	return r
 }
 
 func floorDiv(a, b int64) int64 {
@@ -190,25 +242,16 @@ func floorDiv(a, b int64) int64 {
 }
 
 // adopt shows a head's blocks instead of the head and removes the head.
-func (d *DB) adopt(h *openHead, record cutRecord) error {
-	blocks := map[ulid.ULID]*localBlock{}
-	for _, id := range record.Blocks {
-		b, err := d.openLocal(d.blockDir(id))
-		if err != nil {
-			return fmt.Errorf("block %s: %w", id, err)
-		}
-		blocks[id] = b
-	}
+func (d *DB) adopt(h *openHead) {
 	d.mu.Lock()
-	for id, b := range blocks {
-		d.mu.blocks[id] = b
+	for _, b := range h.blocks {
+		d.mu.blocks[b.Meta().ID] = b
 	}
 	d.mu.cut = slices.DeleteFunc(d.mu.cut, func(o *openHead) bool { return o == h })
 	d.mu.Unlock()
 	if err := d.removeHead(h.dir); err != nil {
 		d.opts.Logger.Warn("removing a head failed; it is removed at the next start", "dir", h.dir, "err", err)
 	}
-	return nil
 }
 
 // removeHead removes a head's directory, the log before the cut record, so

@@ -44,25 +44,43 @@ func (d *DB) open(ctx context.Context) error {
 		return err
 	}
 	cuts := map[ulid.ULID]*cutRecord{}
+	var left, gone []ulid.ULID
 	for _, id := range heads {
-		if cuts[id], err = d.readCut(id); err != nil {
+		cut, logged, err := d.readHead(id)
+		if err != nil {
 			return err
+		}
+		switch {
+		case cut != nil:
+			cuts[id] = cut
+			gone = append(gone, id)
+		case logged:
+			cuts[id] = nil
+			left = append(left, id)
+		default:
+			gone = append(gone, id)
 		}
 	}
 	if err := d.openBlocks(cuts); err != nil {
 		return err
 	}
-	left := heads[:0]
-	for _, id := range heads {
-		if cuts[id] == nil {
-			left = append(left, id)
-			continue
-		}
+	for _, id := range gone {
 		if err := d.removeHead(d.headDir(id)); err != nil {
 			return fmt.Errorf("remove head %s: %w", id, err)
 		}
 	}
 	return d.openHeads(ctx, left)
+}
+
+// readHead returns the cut record of a head, nil if it was not cut, and whether
+// there is a log. A directory with neither is what is left of a head that was
+// being removed, whose blocks must stay, or of one that was being made.
+func (d *DB) readHead(id ulid.ULID) (cut *cutRecord, logged bool, err error) {
+	if cut, err = d.readCut(id); cut != nil || err != nil {
+		return cut, false, err
+	}
+	logged, err = wal.Exists(d.fs, d.headDir(id))
+	return nil, logged, err
 }
 
 // list returns the ULIDs that name entries of a directory, oldest first.
@@ -100,7 +118,7 @@ func (d *DB) readCut(id ulid.ULID) (*cutRecord, error) {
 
 // openBlocks opens the local blocks and removes what never became one: blocks
 // without meta file, and those of a cut that was not completed. cuts has an
-// entry for every head there is.
+// entry for every head there is, nil for those that were not cut.
 func (d *DB) openBlocks(cuts map[ulid.ULID]*cutRecord) error {
 	ids, err := d.list(localDir)
 	if err != nil {
@@ -140,10 +158,7 @@ func (d *DB) openBlocks(cuts map[ulid.ULID]*cutRecord) error {
 // lost; the others are cut at the next flush.
 func (d *DB) openHeads(ctx context.Context, ids []ulid.ULID) error {
 	for i, id := range ids {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		h, sound, err := d.replay(id)
+		h, sound, err := d.replay(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -164,11 +179,14 @@ func (d *DB) openHeads(ctx context.Context, ids []ulid.ULID) error {
 	return err
 }
 
-func (d *DB) replay(id ulid.ULID) (h *openHead, sound bool, err error) {
+func (d *DB) replay(ctx context.Context, id ulid.ULID) (h *openHead, sound bool, err error) {
 	start := time.Now()
 	h = &openHead{Head: head.New(id, nil), dir: d.headDir(id)}
 	report := Replay{Head: id}
 	report.Log, err = wal.Replay(d.fs, h.dir, func(payload []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := h.Replay(payload)
 		if fault.Is(err, fault.Corrupt) {
 			d.opts.Logger.Warn("a log record cannot be used", "head", id, "err", err)
