@@ -35,7 +35,7 @@ func (f *fakeEmbedded) Status() embedded.Status {
 	return embedded.Status{Mode: embedded.ModePeer, URL: f.url, Ready: f.url != "", Message: "what the supervisor says"}
 }
 
-func connect1(t *testing.T, cfg upstream.Config, emb connection.Embedded) *connection.Connection {
+func dial(t *testing.T, cfg upstream.Config, emb connection.Embedded) *connection.Connection {
 	t.Helper()
 	c, err := connection.New(cfg, http.DefaultClient, emb)
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func connect1(t *testing.T, cfg upstream.Config, emb connection.Embedded) *conne
 
 func TestServerOfTheSettings(t *testing.T) {
 	s, emb := upstreamtest.New(t), &fakeEmbedded{}
-	c := connect1(t, upstream.Config{URL: s.URL, Token: "abc"}, emb)
+	c := dial(t, upstream.Config{URL: s.URL, Token: "abc"}, emb)
 	require.False(t, emb.started, "an embedded server nobody asked for")
 	require.Equal(t, connection.Status{Mode: "remote", URL: s.URL, Ready: true, Message: "using the server of the settings", Version: "1.2.3"}, c.Status(t.Context()))
 
@@ -69,7 +69,7 @@ func TestServerOfTheSettings(t *testing.T) {
 
 func TestEmbeddedServer(t *testing.T) {
 	first, second, emb := upstreamtest.New(t), upstreamtest.New(t), &fakeEmbedded{}
-	c := connect1(t, upstream.Config{Token: "for another server"}, emb)
+	c := dial(t, upstream.Config{Token: "for another server"}, emb)
 	require.True(t, emb.started)
 
 	_, err := c.Client(t.Context())
