@@ -29,9 +29,9 @@ var everything = profile.TimeRange{Start: start, End: start + 3_600_000}
 // memoryLog is a log that keeps nothing.
 type memoryLog struct{}
 
-func (memoryLog) Enqueue([]byte) (wal.Ticket, error)      { return 0, nil }
+func (memoryLog) Enqueue([]byte) (wal.Ticket, error)     { return 0, nil }
 func (memoryLog) Wait(context.Context, wal.Ticket) error { return nil }
-func (memoryLog) Last() wal.Ticket                        { return 0 }
+func (memoryLog) Last() wal.Ticket                       { return 0 }
 
 // fill returns a head with n records and their twin.
 func fill(t testing.TB, n int) (*head.Head, *dbtest.Twin) {

@@ -16,6 +16,18 @@ import (
 // number is a type that a column of numbers can have.
 type number interface{ uint32 | uint64 | int64 }
 
+// guard turns a panic into err. Parquet and index readers take what they read
+// to be well-formed; a checksum that holds does not make it so.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fault.New(fault.Corrupt, "content that cannot be: %v", p)
+	}
+}
+
+// maxRows is how many rows memory is taken for on a footer's word alone; more
+// must have been read before they get room.
+const maxRows = 1 << 18
+
 // pageValues returns the values of a page. They are good until the page is
 // released; buf is used where a dictionary has to be resolved.
 func pageValues[T number](page parquet.Page, buf []T) ([]T, []T, error) {
@@ -59,10 +71,11 @@ func plainValues[T number](page parquet.Page) ([]T, error) {
 }
 
 // readColumn reads rows [from, from+n) of a flat column.
-func readColumn[T number](f *parquet.File, column int, from, n int64) ([]T, error) {
-	out := make([]T, 0, n)
+func readColumn[T number](f *parquet.File, column int, from, n int64) (out []T, err error) {
+	defer guard(&err)
+	out = make([]T, 0, min(max(n, 0), maxRows))
 	var buf []T
-	err := eachPage(f, column, from, n, func(page parquet.Page) (err error) {
+	err = eachPage(f, column, from, n, func(page parquet.Page) (err error) {
 		var values []T
 		values, buf, err = pageValues(page, buf)
 		out = append(out, values[:min(int64(len(values)), n-int64(len(out)))]...)
@@ -76,9 +89,10 @@ func readColumn[T number](f *parquet.File, column int, from, n int64) ([]T, erro
 
 // readStrings reads rows [from, from+n) of a flat column of strings. They
 // share one allocation a page.
-func readStrings(f *parquet.File, column int, from, n int64) ([]string, error) {
-	out := make([]string, 0, n)
-	err := eachPage(f, column, from, n, func(page parquet.Page) error {
+func readStrings(f *parquet.File, column int, from, n int64) (out []string, err error) {
+	defer guard(&err)
+	out = make([]string, 0, min(max(n, 0), maxRows))
+	err = eachPage(f, column, from, n, func(page parquet.Page) error {
 		if page.Dictionary() != nil {
 			return fault.New(fault.Corrupt, "column %d: strings in a dictionary", column)
 		}
@@ -161,7 +175,8 @@ func newStream[T number](chunk parquet.ColumnChunk) *stream[T] {
 }
 
 // seek goes to a row of the row group.
-func (s *stream[T]) seek(row int64) error {
+func (s *stream[T]) seek(row int64) (err error) {
+	defer guard(&err)
 	s.release()
 	return s.pages.SeekToRow(row)
 }
@@ -185,7 +200,8 @@ func (s *stream[T]) take(n int) ([]T, error) {
 	return s.joined, nil
 }
 
-func (s *stream[T]) next() error {
+func (s *stream[T]) next() (err error) {
+	defer guard(&err)
 	s.release()
 	page, err := s.pages.ReadPage()
 	if err != nil {
@@ -207,7 +223,8 @@ func (s *stream[T]) release() {
 	s.values = nil
 }
 
-func (s *stream[T]) close() error {
+func (s *stream[T]) close() (err error) {
+	defer guard(&err)
 	s.release()
 	return s.pages.Close()
 }

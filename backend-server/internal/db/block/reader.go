@@ -52,21 +52,50 @@ var _ query.Queryable = (*Block)(nil)
 
 // once computes a value when it is first asked for. A failure is not kept.
 type once[T any] struct {
-	mu   sync.Mutex
-	done bool
-	v    T
+	mu      sync.Mutex
+	running chan struct{} // closed when the one who computes is done; nil if nobody does
+	done    bool
+	v       T
 }
 
-func (o *once[T]) get(compute func() (T, error)) (T, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.done {
-		return o.v, nil
+// get returns the value. Whoever waits for another to compute it waits no
+// longer than ctx lasts, and computes it should that one fail.
+func (o *once[T]) get(ctx context.Context, compute func() (T, error)) (T, error) {
+	for {
+		o.mu.Lock()
+		if o.done {
+			defer o.mu.Unlock()
+			return o.v, nil
+		}
+		running := o.running
+		if running == nil {
+			o.running = make(chan struct{})
+			o.mu.Unlock()
+			return o.compute(compute)
+		}
+		o.mu.Unlock()
+		select {
+		case <-running:
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		}
 	}
-	v, err := compute()
-	if err == nil {
-		o.v, o.done = v, true
-	}
+}
+
+func (o *once[T]) compute(compute func() (T, error)) (v T, err error) {
+	returned := false // rather than panicked
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if returned && err == nil {
+			o.v, o.done = v, true
+		}
+		close(o.running)
+		o.running = nil
+	}()
+	v, err = compute()
+	returned = true
 	return v, err
 }
 
@@ -130,11 +159,18 @@ func (b *Block) Origin() query.Origin { return query.Origin{ID: b.meta.ID, Paren
 // TimeRange implements query.Queryable.
 func (b *Block) TimeRange() profile.TimeRange { return b.meta.TimeRange() }
 
+// maxSection bounds the sections that are read whole, so that a damaged meta
+// file cannot ask for all memory.
+const maxSection = 1 << 30
+
 // load reads a section whole and checks it.
 func (b *Block) load(ctx context.Context, name string) ([]byte, error) {
 	s, err := b.meta.section(name)
 	if err != nil {
 		return nil, err
+	}
+	if s.Size > maxSection {
+		return nil, fault.New(fault.Corrupt, "block %s: section %s of %d bytes", b.meta.ID, name, s.Size)
 	}
 	p := make([]byte, s.Size)
 	if err := b.src.ReadAt(ctx, DataFile, p, s.Offset); err != nil {
@@ -155,8 +191,9 @@ func (b *Block) loadTable(ctx context.Context, name string) (*parquet.File, erro
 	return openTable(bytes.NewReader(p), int64(len(p)))
 }
 
-func openTable(r io.ReaderAt, size int64) (*parquet.File, error) {
-	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
+func openTable(r io.ReaderAt, size int64) (f *parquet.File, err error) {
+	defer guard(&err)
+	f, err = parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("parquet: %w", err))
 	}
@@ -198,7 +235,8 @@ type seriesIndex struct {
 }
 
 func (b *Block) loadIndex(ctx context.Context) (*seriesIndex, error) {
-	return b.index.get(func() (*seriesIndex, error) {
+	return b.index.get(ctx, func() (_ *seriesIndex, err error) {
+		defer guard(&err)
 		p, err := b.load(ctx, sectionIndex)
 		if err != nil {
 			return nil, err
@@ -231,7 +269,8 @@ func (b *Block) loadRefs(ctx context.Context) ([]rowRef, error) {
 }
 
 // Select implements query.Queryable.
-func (b *Block) Select(ctx context.Context, matchers ...*labels.Matcher) ([]query.Series, error) {
+func (b *Block) Select(ctx context.Context, matchers ...*labels.Matcher) (_ []query.Series, err error) {
+	defer guard(&err)
 	r, err := b.loadIndex(ctx)
 	if err != nil {
 		return nil, err

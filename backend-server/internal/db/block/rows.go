@@ -24,7 +24,7 @@ type rowColumns struct {
 }
 
 func (b *Block) loadRows(ctx context.Context) (*rowColumns, error) {
-	return b.rows.get(func() (*rowColumns, error) {
+	return b.rows.get(ctx, func() (*rowColumns, error) {
 		f, err := b.openRows(ctx)
 		if err != nil {
 			return nil, err
@@ -92,7 +92,7 @@ func (b *Block) loadSpans(ctx context.Context) (map[uint64][]query.SpanSample, e
 
 // Has reports whether the block holds a row with this ID.
 func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
-	ids, err := b.ids.get(func() ([]uint64, error) {
+	ids, err := b.ids.get(ctx, func() ([]uint64, error) {
 		rows, err := b.loadRows(ctx)
 		if err != nil {
 			return nil, err
@@ -146,11 +146,18 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 	if len(runs) == 0 {
 		return nil
 	}
+	parts, err := b.loadPartitions(ctx)
+	if err != nil {
+		return err
+	}
+	if int(req.Partition) >= len(parts) {
+		return fault.New(fault.Corrupt, "block %s: partition %d of %d", b.meta.ID, req.Partition, len(parts))
+	}
 	f, err := b.openRows(ctx)
 	if err != nil {
 		return err
 	}
-	s := &sampleScan{ctx: ctx, c: c, fn: fn, spans: req.Spans}
+	s := &sampleScan{ctx: ctx, c: c, fn: fn, spans: req.Spans, known: uint32(parts[req.Partition].stacks.n)}
 	if err := s.file(f, runs); err != nil {
 		return fmt.Errorf("block %s: rows: %w", b.meta.ID, err)
 	}
@@ -165,10 +172,10 @@ func (c *rowColumns) fill(row *query.Row, i int64) {
 func (c *rowColumns) totals(ctx context.Context, runs []run, fn func(*query.Row) error) error {
 	var row query.Row
 	for _, r := range runs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		for i := r.from; i < r.to; i++ {
+			if (i-r.from)%rowsPerCheck == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			c.fill(&row, i)
 			if err := fn(&row); err != nil {
 				return err
@@ -184,6 +191,7 @@ type sampleScan struct {
 	c     *rowColumns
 	fn    func(*query.Row) error
 	spans bool
+	known uint32 // number of stacks of the partition
 	row   query.Row
 }
 
@@ -209,6 +217,9 @@ func (s *sampleScan) file(f *parquet.File, runs []run) error {
 
 func (s *sampleScan) group(group parquet.RowGroup, first int64, runs []run) (err error) {
 	columns := group.ColumnChunks()
+	if len(columns) <= colRowValue {
+		return fault.New(fault.Corrupt, "%d columns", len(columns))
+	}
 	stacks, values := newStream[uint32](columns[colRowStack]), newStream[int64](columns[colRowValue])
 	defer func() { err = errors.Join(err, stacks.close(), values.close()) }()
 	at := first
@@ -247,8 +258,26 @@ func (s *sampleScan) run(stacks *stream[uint32], values *stream[int64], r run) (
 		if s.spans {
 			s.row.Spans = s.c.spans[uint64(i)]
 		}
+		if err := s.check(); err != nil {
+			return err
+		}
 		if err := s.fn(&s.row); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// check looks at the stacks of the row (B3), so that nobody has to afterwards.
+func (s *sampleScan) check() error {
+	for i, stack := range s.row.Stacks {
+		if stack >= s.known || i > 0 && stack <= s.row.Stacks[i-1] {
+			return errIndex("stack", stack, s.known)
+		}
+	}
+	for i := range s.row.Spans {
+		if s.row.Spans[i].Stack >= s.known {
+			return errIndex("stack", s.row.Spans[i].Stack, s.known)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -24,10 +25,14 @@ type partition struct {
 type span struct{ first, n int64 }
 
 func (b *Block) loadPartitions(ctx context.Context) ([]partition, error) {
-	return b.partitions.get(func() ([]partition, error) {
+	return b.partitions.get(ctx, func() (_ []partition, err error) {
+		defer guard(&err)
 		f, err := b.loadTable(ctx, sectionPartitions)
 		if err != nil {
 			return nil, err
+		}
+		if f.NumRows() < 0 || f.NumRows() > maxRows {
+			return nil, fault.New(fault.Corrupt, "block %s: %d partitions", b.meta.ID, f.NumRows())
 		}
 		records := make([]partitionRecord, f.NumRows())
 		r := parquet.NewGenericReader[partitionRecord](f)
@@ -81,7 +86,7 @@ func (b *Block) Symbols(ctx context.Context, i uint32) (*symbols.Table, error) {
 		b.mu.symbols[i] = o
 	}
 	b.mu.Unlock()
-	return o.get(func() (*symbolsTable, error) {
+	return o.get(ctx, func() (*symbolsTable, error) {
 		parts, err := b.loadPartitions(ctx)
 		if err != nil {
 			return nil, err
@@ -114,7 +119,7 @@ func (b *Block) table(ctx context.Context, i int, s span) (*parquet.File, error)
 	if s.n == 0 {
 		return nil, nil
 	}
-	return b.tables[i].get(func() (*parquet.File, error) { return b.loadTable(ctx, tableSections[i]) })
+	return b.tables[i].get(ctx, func() (*parquet.File, error) { return b.loadTable(ctx, tableSections[i]) })
 }
 
 func (b *Block) decodeSymbols(ctx context.Context, p partition) (*symbols.Table, error) {
@@ -212,7 +217,7 @@ func readLocations(t *symbols.Table, f *parquet.File, s span) error {
 }
 
 func readNodes(t *symbols.Table, f *parquet.File, s span) error {
-	t.Nodes = make([]symbols.Node, 1, s.n+1)
+	t.Nodes = make([]symbols.Node, 1)
 	if s.n == 0 {
 		return nil
 	}
@@ -221,6 +226,7 @@ func readNodes(t *symbols.Table, f *parquet.File, s span) error {
 	if err := errors.Join(e0, e1); err != nil {
 		return err
 	}
+	t.Nodes = slices.Grow(t.Nodes, len(up))
 	path := []uint32{0} // the nodes from the root to the one before
 	for i := range up {
 		if int(up[i]) >= len(path) {

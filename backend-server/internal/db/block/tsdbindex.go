@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,6 +69,13 @@ func (w *writer) writeIndex(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := w.addToIndex(out); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return out.Close()
+}
+
+func (w *writer) addToIndex(out *index.Writer) error {
 	for _, s := range indexSymbols(w.series) {
 		if err := out.AddSymbol(s); err != nil {
 			return err
@@ -87,7 +95,7 @@ func (w *writer) writeIndex(ctx context.Context, name string) error {
 		ref++
 		i = j
 	}
-	return out.Close()
+	return nil
 }
 
 func indexSymbols(series []indexedSeries) []string {

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
@@ -108,16 +109,21 @@ func (v *rowValues) of(row *Row) int64 {
 	if v.filter == nil && v.sel.Spans == nil {
 		return row.Total
 	}
-	var s stackSums
-	if v.sel.Spans != nil {
-		s.addSpans(row, rowUse{base: true}, v.sel.Spans)
-	} else {
-		s.addRow(row, rowUse{base: true})
-	}
 	total := int64(0)
-	for stack, value := range s.sums {
-		if value != 0 && (v.filter == nil || v.known(stack) && v.filter.keeps(uint32(stack))) {
+	add := func(stack uint32, value int64) {
+		if v.filter == nil || v.known(stack) && v.filter.keeps(stack) {
 			total, _ = profile.AddSaturating(total, value)
+		}
+	}
+	if v.sel.Spans == nil {
+		for i, stack := range row.Stacks {
+			add(stack, row.Values[i])
+		}
+		return total
+	}
+	for _, s := range row.Spans {
+		if slices.Contains(v.sel.Spans, s.SpanID) {
+			add(s.Stack, s.Value)
 		}
 	}
 	return total
@@ -126,4 +132,4 @@ func (v *rowValues) of(row *Row) int64 {
 // known reports whether the symbols the filter was made from cover the stack;
 // a head may have grown since. Such a stack belongs to a profile that came
 // after the query began.
-func (v *rowValues) known(stack int) bool { return stack < len(v.filter.t.Stacks) }
+func (v *rowValues) known(stack uint32) bool { return int(stack) < len(v.filter.t.Stacks) }
