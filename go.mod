@@ -2,9 +2,6 @@ module github.com/hearth-profiles/hearth
 
 go 1.26.7
 
-// dskit's memberlist KV needs fixes that only grafana's fork carries.
-replace github.com/hashicorp/memberlist => github.com/grafana/memberlist v0.3.1-0.20260515134459-1798cf41aca7
-
 tool github.com/magefile/mage
 
 require (
