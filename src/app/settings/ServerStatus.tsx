@@ -22,6 +22,8 @@ export function ServerStatus() {
   if (!data) {
     return <LoadingView text="Asking for the server's status" />;
   }
+  // Of the configured server there is nothing to add while it is well; of an embedded one, where it runs and why.
+  const message = data.ready && data.mode === 'remote' ? '' : data.message;
   return (
     <div data-testid="hearth-status" data-mode={data.mode} data-ready={data.ready}>
       <Alert severity={data.ready ? 'success' : 'warning'} title={data.ready ? 'Ready' : 'Not ready'}>
@@ -29,7 +31,7 @@ export function ServerStatus() {
           {MODES[data.mode] ?? data.mode} is in use: <code>{data.url}</code>
           {data.version && `, version ${data.version}`}
         </p>
-        {data.message && <p>{data.message}</p>}
+        {message && <p>{message}</p>}
       </Alert>
     </div>
   );
