@@ -46,6 +46,13 @@ func (h *hashIndex) insert(hash uint64, i uint32, rehash func(i uint32) uint64) 
 	h.used++
 }
 
+// insertNew adds an index unless equal content is there.
+func (h *hashIndex) insertNew(hash uint64, i uint32, equal func(i uint32) bool, rehash func(i uint32) uint64) {
+	if _, known := h.find(hash, equal); !known {
+		h.insert(hash, i, rehash)
+	}
+}
+
 func (h *hashIndex) place(hash uint64, i uint32) {
 	mask := uint64(len(h.slots) - 1)
 	at := hash & mask
@@ -65,7 +72,7 @@ func (h *hashIndex) grow(rehash func(i uint32) uint64) {
 	}
 }
 
-// rebuild makes h the table of the indices [from, to).
+// rebuild makes h the table of the indices [from, to), whose contents differ.
 func (h *hashIndex) rebuild(from, to uint32, hash func(i uint32) uint64) {
 	clear(h.slots)
 	h.used = 0

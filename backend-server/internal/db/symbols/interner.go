@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -63,7 +64,7 @@ func (in *Interner) Bytes() int64 {
 }
 
 // Rollback forgets what was added since the mark. No view may have been taken
-// since then.
+// since then, and no tail replayed that had a gap.
 func (in *Interner) Rollback(to Mark) {
 	if in.Mark() == to {
 		return
@@ -150,18 +151,7 @@ func (in *Interner) hashLocation(mapping uint32, address uint64, lines []profile
 // addLocation interns a location; lines is copied when it is new.
 func (in *Interner) addLocation(mapping uint32, address uint64, lines []profile.Line) uint32 {
 	hash := in.hashLocation(mapping, address, lines)
-	i, ok := in.locations.find(hash, func(i uint32) bool {
-		l := &in.t.Locations[i]
-		if l.Mapping != mapping || l.Address != address || int(l.LineEnd-l.LineStart) != len(lines) {
-			return false
-		}
-		for j, line := range in.t.Lines[l.LineStart:l.LineEnd] {
-			if line != lines[j] {
-				return false
-			}
-		}
-		return true
-	})
+	i, ok := in.locations.find(hash, func(i uint32) bool { return in.sameLocation(i, mapping, address, lines) })
 	if ok {
 		return i
 	}
@@ -171,6 +161,11 @@ func (in *Interner) addLocation(mapping uint32, address uint64, lines []profile.
 	in.t.Locations = append(in.t.Locations, profile.Location{Mapping: mapping, Address: address, LineStart: start, LineEnd: uint32(len(in.t.Lines))})
 	in.locations.insert(hash, i, in.rehashLocation)
 	return i
+}
+
+func (in *Interner) sameLocation(i, mapping uint32, address uint64, lines []profile.Line) bool {
+	l := &in.t.Locations[i]
+	return l.Mapping == mapping && l.Address == address && slices.Equal(in.t.Lines[l.LineStart:l.LineEnd], lines)
 }
 
 func (in *Interner) rehashLocation(i uint32) uint64 {

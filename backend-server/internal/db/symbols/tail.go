@@ -131,7 +131,7 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 		if r.err != nil {
 			break
 		}
-		in.addStack(in.hashStack(node), node)
+		in.addStackAt(node)
 	}
 	return r.b, r.err
 }
@@ -141,7 +141,7 @@ func (in *Interner) replayString(s string) {
 	i := uint32(len(in.t.Strings))
 	in.t.Strings = append(in.t.Strings, s)
 	in.textBytes += int64(len(s))
-	in.strings.insert(maphash.String(in.seed, s), i, in.rehashString)
+	in.strings.insertNew(maphash.String(in.seed, s), i, func(j uint32) bool { return in.t.Strings[j] == s }, in.rehashString)
 }
 
 func (in *Interner) replayLocation(r *tailReader) {
@@ -158,30 +158,44 @@ func (in *Interner) replayLocation(r *tailReader) {
 }
 
 // The add…At functions append an entry whatever there is already: replay must
-// give every entry the index it had.
+// give every entry the index it had. Only the first of equal ones is indexed:
+// a chain of the many entries that fill a gap would be searched without end.
 
 func (in *Interner) addMappingAt(m profile.Mapping) {
 	i := uint32(len(in.t.Mappings))
 	in.t.Mappings = append(in.t.Mappings, m)
-	in.mappings.insert(hashMapping(m), i, func(i uint32) uint64 { return hashMapping(in.t.Mappings[i]) })
+	same := func(j uint32) bool { return in.t.Mappings[j] == m }
+	in.mappings.insertNew(hashMapping(m), i, same, func(i uint32) uint64 { return hashMapping(in.t.Mappings[i]) })
 }
 
 func (in *Interner) addFunctionAt(f profile.Function) {
 	i := uint32(len(in.t.Functions))
 	in.t.Functions = append(in.t.Functions, f)
-	in.functions.insert(hashFunction(f), i, func(i uint32) uint64 { return hashFunction(in.t.Functions[i]) })
+	same := func(j uint32) bool { return in.t.Functions[j] == f }
+	in.functions.insertNew(hashFunction(f), i, same, func(i uint32) uint64 { return hashFunction(in.t.Functions[i]) })
 }
 
 func (in *Interner) addLocationAt(l profile.Location) {
 	i := uint32(len(in.t.Locations))
 	in.t.Locations = append(in.t.Locations, l)
-	in.locations.insert(in.rehashLocation(i), i, in.rehashLocation)
+	lines := in.t.Lines[l.LineStart:l.LineEnd]
+	same := func(j uint32) bool { return in.sameLocation(j, l.Mapping, l.Address, lines) }
+	in.locations.insertNew(in.rehashLocation(i), i, same, in.rehashLocation)
 }
 
 func (in *Interner) addNodeAt(n Node) {
 	i := uint32(len(in.t.Nodes))
 	in.t.Nodes = append(in.t.Nodes, n)
-	in.children.insert(hashNode(n), i, func(i uint32) uint64 { return hashNode(in.t.Nodes[i]) })
+	same := func(j uint32) bool { return in.t.Nodes[j] == n }
+	in.children.insertNew(hashNode(n), i, same, func(i uint32) uint64 { return hashNode(in.t.Nodes[i]) })
+}
+
+func (in *Interner) addStackAt(node uint32) {
+	i, hash := uint32(len(in.t.Stacks)), in.hashStack(node)
+	in.t.Stacks = append(in.t.Stacks, node)
+	in.stackHashes = append(in.stackHashes, hash)
+	same := func(j uint32) bool { return in.samePath(in.t.Stacks[j], node) }
+	in.stacks.insertNew(hash, i, same, func(i uint32) uint64 { return in.stackHashes[i] })
 }
 
 func (in *Interner) hashStack(node uint32) uint64 {
@@ -194,6 +208,16 @@ func (in *Interner) hashStack(node uint32) uint64 {
 		hash = mix(hash, uint64(in.t.Nodes[n].Location))
 	}
 	return hash
+}
+
+func (in *Interner) samePath(a, b uint32) bool {
+	for a != b && a != 0 && b != 0 {
+		if in.t.Nodes[a].Location != in.t.Nodes[b].Location {
+			return false
+		}
+		a, b = in.t.Nodes[a].Parent, in.t.Nodes[b].Parent
+	}
+	return a == b
 }
 
 // fill pads each table up to the size in m with entries named LostName.
@@ -214,7 +238,7 @@ func (in *Interner) fill(m Mark) {
 		in.addNodeAt(Node{Parent: 0, Location: lostLocation})
 	}
 	for int(m.Stacks) > len(in.t.Stacks) {
-		in.addStack(in.hashStack(lostNode), lostNode)
+		in.addStackAt(lostNode)
 	}
 }
 
