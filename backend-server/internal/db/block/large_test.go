@@ -69,7 +69,7 @@ func record(id int, service string, p *profile.Profile) profile.Record {
 // More values than a dictionary or a page holds, and more samples than a row
 // group: whatever is asked for is exact.
 func TestLargeBlock(t *testing.T) {
-	const records, samples = 120, 10_000
+	const records, samples = 240, 10_000
 	names := make([]string, samples)
 	for i := range names {
 		names[i] = fmt.Sprint("fn", i)
