@@ -18,7 +18,7 @@ import (
 // Two records with one key are the same profile sent twice. The key is stable
 // over restarts and is what is stored as a row's ID.
 func Key(rec *profile.Record) uint64 {
-	hi, lo := bits.Mul64(rec.ID^0x9e3779b97f4a7c15, rec.Labels.Hash()|1)
+	hi, lo := bits.Mul64(rec.ID^0x9e3779b97f4a7c15, labels.StableHash(rec.Labels)|1)
 	return hi ^ lo
 }
 

@@ -142,3 +142,9 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// The key is on the disk: it must never change.
+func TestKeyIsStable(t *testing.T) {
+	rec := record(42, "api")
+	require.Equal(t, uint64(0xacdd62a48a76dd3d), head.Key(&rec))
+}
