@@ -23,5 +23,6 @@
 //	    partition, and partitions are contiguous in every table;
 //	B3  stacks of a row are ascending and distinct, values are positive;
 //	B4  the checksum of a section is verified before its first use, but that
-//	    of the rows, of which a query reads a part; Verify reads all.
+//	    of the rows, of which a query reads a part: there, what does not decode
+//	    is Corrupt.
 package block
