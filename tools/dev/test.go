@@ -23,6 +23,7 @@ var raced = []string{
 	"./pkg/...",
 	"./backend-server/internal/platform/...",
 	"./backend-server/internal/bucket/...",
+	"./backend-server/internal/db",
 	"./backend-server/internal/db/head/...",
 	"./backend-server/internal/db/wal/...",
 	"./backend-server/internal/distributor/...",

@@ -96,6 +96,9 @@ func compareAll(t *testing.T, d *db.DB, twin *dbtest.Twin, about string) {
 }
 
 func TestPowerCutAtEveryStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine at a time: nothing for the race detector")
+	}
 	s := newScript(6)
 	mem := vfs.NewMem()
 	var acked atomic.Int64
@@ -113,6 +116,9 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 var errDisk = errors.New("no space left on device")
 
 func TestDiskFaultAtEveryStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine at a time: nothing for the race detector")
+	}
 	s := newScript(4)
 	vfstest.EveryFault(t, errDisk, func(t *testing.T, mem *vfs.Mem, fsys vfs.FS, f *vfstest.Fault) {
 		var acked atomic.Int64

@@ -55,6 +55,9 @@ func TestHeadHalfRemoved(t *testing.T) {
 // All states that a power cut can leave while a head is removed, with luck of
 // every kind.
 func TestPowerCutWhileFlushing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine at a time: nothing for the race detector")
+	}
 	s := newScript(1)
 	mem := vfs.NewMem()
 	d, _ := openMem(t, mem, s)

@@ -127,7 +127,11 @@ func (w *world) compare() {
 }
 
 func TestTwin(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() { // under the race detector, where it is slow
+		seeds = 2
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			var done []string
