@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/cursor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -85,24 +85,24 @@ const LostName = "[lost symbols]"
 // destroyed, it fills the gap with entries named LostName. A tail that cannot
 // be read is Corrupt; the tables may then hold part of it, which is harmless.
 func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
-	r := tailReader{b: b}
+	r := tailReader{cursor.New("symbol tail", b)}
 	first, n := r.section(len(in.t.Strings))
 	in.fill(Mark{Strings: first})
 	for range n {
-		in.replayString(r.text())
+		in.replayString(r.Text())
 	}
 	first, n = r.section(len(in.t.Mappings))
 	in.fill(Mark{Mappings: first})
 	for range n {
-		m := profile.Mapping{Start: r.uvarint(), Limit: r.uvarint(), Offset: r.uvarint()}
-		m.File, m.BuildID = r.index(len(in.t.Strings)), r.index(len(in.t.Strings))
-		m.HasFunctions = r.uvarint() != 0
+		m := profile.Mapping{Start: r.Uvarint(), Limit: r.Uvarint(), Offset: r.Uvarint()}
+		m.File, m.BuildID = r.Index(len(in.t.Strings)), r.Index(len(in.t.Strings))
+		m.HasFunctions = r.Uvarint() != 0
 		in.addMappingAt(m)
 	}
 	first, n = r.section(len(in.t.Functions))
 	in.fill(Mark{Functions: first})
 	for range n {
-		f := profile.Function{Name: r.index(len(in.t.Strings)), SystemName: r.index(len(in.t.Strings)), Filename: r.index(len(in.t.Strings)), StartLine: r.varint()}
+		f := profile.Function{Name: r.Index(len(in.t.Strings)), SystemName: r.Index(len(in.t.Strings)), Filename: r.Index(len(in.t.Strings)), StartLine: r.Varint()}
 		in.addFunctionAt(f)
 	}
 	first, n = r.section(len(in.t.Locations))
@@ -113,13 +113,13 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 	first, n = r.section(len(in.t.Nodes))
 	in.fill(Mark{Nodes: first})
 	for range n {
-		up := r.uvarint()
+		up := r.Uvarint()
 		size := uint64(len(in.t.Nodes))
 		if up == 0 || up > size {
-			r.fail("node %d is %d above its parent", size, up)
+			r.Fail("node %d is %d above its parent", size, up)
 		}
-		loc := r.index(len(in.t.Locations))
-		if r.err != nil {
+		loc := r.Index(len(in.t.Locations))
+		if r.Err() != nil {
 			break
 		}
 		in.addNodeAt(Node{Parent: uint32(size - up), Location: loc})
@@ -127,13 +127,13 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 	first, n = r.section(len(in.t.Stacks))
 	in.fill(Mark{Stacks: first})
 	for range n {
-		node := r.index(len(in.t.Nodes))
-		if r.err != nil {
+		node := r.Index(len(in.t.Nodes))
+		if r.Err() != nil {
 			break
 		}
 		in.addStackAt(node)
 	}
-	return r.b, r.err
+	return r.Rest(), r.Err()
 }
 
 // replayString keeps s.
@@ -145,14 +145,14 @@ func (in *Interner) replayString(s string) {
 }
 
 func (in *Interner) replayLocation(r *tailReader) {
-	l := profile.Location{Mapping: r.index(len(in.t.Mappings)), Address: r.uvarint()}
-	lines := r.count(2)
+	l := profile.Location{Mapping: r.Index(len(in.t.Mappings)), Address: r.Uvarint()}
+	lines := r.Count(2)
 	l.LineStart = uint32(len(in.t.Lines))
 	for range lines {
-		in.t.Lines = append(in.t.Lines, profile.Line{Function: r.index(len(in.t.Functions)), Line: r.varint()})
+		in.t.Lines = append(in.t.Lines, profile.Line{Function: r.Index(len(in.t.Functions)), Line: r.Varint()})
 	}
 	l.LineEnd = uint32(len(in.t.Lines))
-	if r.err == nil {
+	if r.Err() == nil {
 		in.addLocationAt(l)
 	}
 }
@@ -242,49 +242,8 @@ func (in *Interner) fill(m Mark) {
 	}
 }
 
-// tailReader reads varints until the first fault, after which it returns
-// zeros and keeps the fault.
-type tailReader struct {
-	b   []byte
-	err error
-}
-
-func (r *tailReader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fault.New(fault.Corrupt, "symbol tail: "+format, args...)
-	}
-	r.b = nil
-}
-
-func (r *tailReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("cut off or overlong number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *tailReader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail("cut off or overlong number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// count reads a number of entries, each of which takes least bytes or more.
-func (r *tailReader) count(least int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/least) {
-		r.fail("%d entries in %d bytes", n, len(r.b))
-		return 0
-	}
-	return int(n)
-}
+// tailReader reads the parts of a tail.
+type tailReader struct{ cursor.Cursor }
 
 // maxGap bounds how many entries a destroyed record may be taken to have
 // held, so that a wrong number cannot make the tables grow without end.
@@ -294,31 +253,11 @@ const maxGap = 1 << 20
 // behind the size entries that are there but not before their end, and the
 // number of entries.
 func (r *tailReader) section(size int) (uint32, int) {
-	first := r.uvarint()
-	if r.err == nil && (first < uint64(size) || first > uint64(size)+maxGap) {
-		r.fail("part begins at %d, the table has %d", first, size)
+	first := r.Uvarint()
+	if r.Err() == nil && (first < uint64(size) || first > uint64(size)+maxGap) {
+		r.Fail("part begins at %d, the table has %d", first, size)
 		return 0, 0
 	}
-	n := r.count(1)
+	n := r.Count(1)
 	return uint32(first), n
-}
-
-func (r *tailReader) index(size int) uint32 {
-	v := r.uvarint()
-	if v >= uint64(size) {
-		r.fail("index %d in a table of %d", v, size)
-		return 0
-	}
-	return uint32(v)
-}
-
-func (r *tailReader) text() string {
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.fail("string of %d in %d bytes", n, len(r.b))
-		return ""
-	}
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
 }
