@@ -90,6 +90,7 @@ func (h *Head) publish(p *partition, key uint64, t profile.UnixMilli, rows []new
 		row := r.row
 		row.data, row.spans = p.place(row.data), p.place(row.spans)
 		r.series.rows = append(r.series.rows, row)
+		p.published(r.series)
 		h.rowBytes.Add(int64(len(row.data) + len(row.spans)))
 	}
 	h.rows.Add(int64(len(rows)))
@@ -97,7 +98,7 @@ func (h *Head) publish(p *partition, key uint64, t profile.UnixMilli, rows []new
 	if len(rows) > 0 {
 		h.widen(t)
 	}
-	size := p.in.Bytes()
+	size := p.in.Bytes() + p.sumBytes()
 	h.symbolBytes.Add(size - p.accounted)
 	p.accounted = size
 }

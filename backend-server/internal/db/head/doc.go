@@ -14,6 +14,10 @@
 // types that are proportional to each other within a profile (samples and CPU
 // time at a fixed rate) share a row, with the factor as its unit.
 //
+// Rows of one service and type are also summed by window as they come, see
+// group, so that a question about a whole service reads few sums instead of
+// many rows.
+//
 // Readers take the slice headers of what they need under the partition's lock
 // and read without it: everything behind a header only grows.
 //

@@ -18,6 +18,7 @@ type partition struct {
 	in     *symbols.Interner
 	logged symbols.Mark // what the log holds of the symbols
 	series []*rowSeries
+	groups []*group
 	byHash map[uint64][]*rowSeries
 	ids    map[uint64]struct{} // keys of the profiles held
 	// accounted is what Head.symbolBytes has of this partition.
@@ -41,6 +42,7 @@ type rowSeries struct {
 	period         profile.ValueType
 	base, scaled   labels.Labels // with them
 	rows           []row
+	group          *group // nil before the first row
 }
 
 // row is one profile. data and spans are never written again.

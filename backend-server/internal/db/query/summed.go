@@ -10,9 +10,9 @@ import (
 // milliseconds. Windows begin at its multiples.
 const SumWindow profile.UnixMilli = 5 * 60 * 1000
 
-// Group is all row series of a partition that have the same sample types, so
-// that summing their rows makes sense. A question about a whole service selects
-// whole groups.
+// Group is all row series of a partition that are of the same profile types:
+// the same __name__, sample type, scaled type and period type. A question about
+// a whole service selects whole groups.
 type Group struct {
 	Index uint32
 	Rows  []uint32 // every row series of the group, ascending
