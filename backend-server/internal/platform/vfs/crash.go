@@ -16,7 +16,7 @@ func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := crash{rng: rng, done: map[*node]*node{}}
-	return &Mem{root: c.node(m.root)}
+	return &Mem{root: c.node(m.root), capacity: m.capacity}
 }
 
 type crash struct {

@@ -19,13 +19,14 @@ const (
 	OpSync      Op = "sync"
 	OpSize      Op = "size"
 	OpClose     Op = "close"
+	OpSpace     Op = "space"
 )
 
 // Changes tells whether the operation changes what is on disk or makes it
 // durable, so that failing or crashing there is of interest.
 func (o Op) Changes() bool {
 	switch o {
-	case OpOpen, OpList, OpStat, OpRead, OpSize, OpClose:
+	case OpOpen, OpList, OpStat, OpRead, OpSize, OpClose, OpSpace:
 		return false
 	default:
 		return true
@@ -95,6 +96,11 @@ func (f faultFS) Stat(name string) (info Info, err error) {
 
 func (f faultFS) SyncDir(name string) error {
 	return f.do(OpSyncDir, name, func() error { return f.fs.SyncDir(name) })
+}
+
+func (f faultFS) Space(name string) (space Space, err error) {
+	err = f.do(OpSpace, name, func() error { space, err = f.fs.Space(name); return err })
+	return space, err
 }
 
 type faultFile struct {

@@ -1,8 +1,6 @@
 package vfs
 
 import (
-	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -16,14 +14,51 @@ import (
 // were synced, so that CrashClone can lose the rest. Relative names and
 // absolute ones start at the same root.
 type Mem struct {
-	mu   sync.Mutex // guards root and all below it
-	root *node
+	mu       sync.Mutex // guards all below
+	root     *node
+	capacity int64 // of the volume in bytes; 0: no end
 }
 
 var _ FS = (*Mem)(nil)
 
 // NewMem returns an empty file system: a root directory and nothing else.
 func NewMem() *Mem { return &Mem{root: newDir()} }
+
+// roomy is what a Mem without a capacity says its size is.
+const roomy = 1 << 50
+
+// SetCapacity gives the volume a size, or takes it away again if it is 0. A
+// write that does not fit then fails with syscall.ENOSPC, after as much of it
+// as does. Only the bytes of files count, and those of a file that was removed
+// no more, even if it is open.
+func (m *Mem) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = bytes
+}
+
+// Space implements FS.
+func (m *Mem) Space(name string) (Space, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.find("space", name); err != nil {
+		return Space{}, err
+	}
+	total := m.capacity
+	if total == 0 {
+		total = roomy
+	}
+	return Space{Total: total, Free: max(0, total-m.root.size())}, nil
+}
+
+// size is the bytes of all files below n.
+func (n *node) size() int64 {
+	sum := int64(len(n.data))
+	for _, e := range n.entries {
+		sum += e.size()
+	}
+	return sum
+}
 
 // node is a file or, when entries is not nil, a directory.
 type node struct {
@@ -271,99 +306,4 @@ func split(name string) []string {
 
 func pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
-}
-
-var errMode = errors.New("file not open for this")
-
-// memFile is a handle. Its node outlives the name, as on a real disk.
-type memFile struct {
-	fs       *Mem
-	node     *node
-	name     string
-	pos      int // of Read
-	writable bool
-	closed   bool
-}
-
-func (f *memFile) usable(op string) error {
-	if f.closed {
-		return pathError(op, f.name, fs.ErrClosed)
-	}
-	return nil
-}
-
-// Read implements File.
-func (f *memFile) Read(p []byte) (int, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if err := f.usable("read"); err != nil {
-		return 0, err
-	}
-	if f.writable {
-		return 0, pathError("read", f.name, errMode)
-	}
-	if f.pos >= len(f.node.data) && len(p) > 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, f.node.data[min(f.pos, len(f.node.data)):])
-	f.pos += n
-	return n, nil
-}
-
-// ReadAt implements File.
-func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if err := f.usable("read"); err != nil {
-		return 0, err
-	}
-	if off < 0 {
-		return 0, pathError("read", f.name, fs.ErrInvalid)
-	}
-	n := copy(p, f.node.data[min(off, int64(len(f.node.data))):])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// Write implements File.
-func (f *memFile) Write(p []byte) (int, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if err := f.usable("write"); err != nil {
-		return 0, err
-	}
-	if !f.writable {
-		return 0, pathError("write", f.name, errMode)
-	}
-	f.node.data = append(f.node.data, p...)
-	return len(p), nil
-}
-
-// Sync implements File.
-func (f *memFile) Sync() error {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if err := f.usable("sync"); err != nil {
-		return err
-	}
-	f.node.synced, f.node.emptied = f.node.data, false
-	return nil
-}
-
-// Size implements File.
-func (f *memFile) Size() (int64, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	return int64(len(f.node.data)), f.usable("stat")
-}
-
-// Close implements File. It syncs nothing.
-func (f *memFile) Close() error {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	err := f.usable("close")
-	f.closed = true
-	return err
 }

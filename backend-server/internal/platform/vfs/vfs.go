@@ -12,7 +12,9 @@
 //
 //	vfs.go     FS, File and the helpers made of them
 //	os.go      OS, the real file system
+//	space_*.go how full a volume is
 //	mem.go     Mem, the in-memory one
+//	memfile.go its open files
 //	crash.go   Mem.CrashClone: the state after a power cut
 //	faults.go  WithFaults: errors on command
 //
@@ -64,7 +66,15 @@ type FS interface {
 	Stat(name string) (Info, error)
 	// SyncDir makes the entries of a directory durable (D2).
 	SyncDir(name string) error
+	// Space tells how full the volume is that holds the file or directory. An
+	// error that satisfies errors.Is(err, errors.ErrUnsupported) means that the
+	// system does not tell.
+	Space(name string) (Space, error)
 }
+
+// Space is the size of a volume in bytes, and what of it this process may
+// still write.
+type Space struct{ Total, Free int64 }
 
 // File is an open file. Writes append; there is no seeking. ReadAt may be
 // called concurrently with everything but Close, the rest is for one

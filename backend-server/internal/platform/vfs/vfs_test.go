@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,7 @@ func TestContract(t *testing.T) {
 		"make dir":             makeDir,
 		"write file atomic":    writeFileAtomic,
 		"directory is no file": directoryIsNoFile,
+		"space":                space,
 	}
 	for name, open := range implementations {
 		t.Run(name, func(t *testing.T) {
@@ -246,4 +248,37 @@ func directoryIsNoFile(t *testing.T, fsys FS, root string) {
 	_, err = fsys.Create(filepath.Join(name, "g"))
 	require.Error(t, err)
 	require.Error(t, fsys.MkdirAll(name))
+}
+
+func space(t *testing.T, fsys FS, root string) {
+	s, err := fsys.Space(root)
+	require.NoError(t, err)
+	require.Positive(t, s.Total)
+	require.LessOrEqual(t, s.Free, s.Total)
+	_, err = fsys.Space(filepath.Join(root, "none"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestCapacity(t *testing.T) {
+	m := NewMem()
+	m.SetCapacity(10)
+	f, err := m.Create("f")
+	require.NoError(t, err)
+	_, err = f.Write([]byte("1234567"))
+	require.NoError(t, err)
+	n, err := f.Write([]byte("89abcd"))
+	require.Equal(t, 3, n)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	requireFile(t, m, "f", "123456789a")
+	s, err := m.Space("/")
+	require.NoError(t, err)
+	require.Equal(t, Space{Total: 10}, s)
+
+	require.NoError(t, m.Remove("f"))
+	write(t, m, "g", "abc")
+	s, err = m.Space("g")
+	require.NoError(t, err)
+	require.Equal(t, Space{Total: 10, Free: 7}, s)
+	m.SetCapacity(0)
+	write(t, m, "h", "more than ten bytes")
 }
