@@ -2,8 +2,6 @@ package pprof
 
 import (
 	"math"
-	"unicode/utf8"
-	"unsafe"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -89,7 +87,7 @@ func (d *Decoder) Decode(raw []byte, opts Options) (*profile.Profile, error) {
 	if err := d.walk(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(*Decoder) error{
+	for _, step := range [...]func(*Decoder) error{
 		(*Decoder).decodeTypes, (*Decoder).decodeMappings, (*Decoder).decodeFunctions,
 		(*Decoder).decodeLocations, (*Decoder).decodeSamples,
 	} {
@@ -136,105 +134,10 @@ func (d *Decoder) begin() {
 	d.labels.reset()
 }
 
-// walk goes over the top level of the message once. It reads the plain fields,
-// cuts out the strings, and notes where the other messages lie.
-func (d *Decoder) walk() error {
-	var f wireField
-	for i := 0; i < len(d.plain); {
-		at, err := i, error(nil)
-		if i, err = f.next(d.plain, i); err != nil {
-			return malformed("no pprof profile: byte %d: %w", at, err)
-		}
-		if err = d.topField(&f, uint32(i)); err != nil {
-			return err
-		}
-	}
-	if len(d.out.Strings) == 0 {
-		return malformed("string_table is empty; string_table[0] must be \"\"")
-	}
-	if len(d.types) == 0 {
-		return malformed("sample_type is missing: the profile has no sample types")
-	}
-	return nil
-}
-
-// topField takes one field of the profile, which ends at byte end.
-func (d *Decoder) topField(f *wireField, end uint32) error {
-	at := span{end - uint32(len(f.data)), end}
-	switch f.number {
-	case 1, 2, 3, 4, 5, 6, 11:
-		if f.wire != wireBytes {
-			return d.topError(f, errType)
-		}
-	case 9, 10, 12:
-		if f.wire != wireVarint {
-			return d.topError(f, errType)
-		}
-	}
-	switch f.number {
-	case 1:
-		ref, err := readType(f.data)
-		if err != nil {
-			return malformed("sample_type[%d]: %w", len(d.types), err)
-		}
-		d.types = append(d.types, ref)
-	case 2:
-		d.samples = append(d.samples, at)
-	case 3:
-		d.mappings = append(d.mappings, at)
-	case 4:
-		d.locations = append(d.locations, at)
-	case 5:
-		d.functions = append(d.functions, at)
-	case 6:
-		return d.addString(f.data)
-	case 9:
-		if d.out.TimeNanos != 0 {
-			return malformed("time_nanos occurs twice: several profiles in one")
-		}
-		d.out.TimeNanos = int64(f.num)
-	case 10:
-		d.out.DurationNanos = int64(f.num)
-	case 11:
-		var err error
-		if d.periodType, err = readType(f.data); err != nil {
-			return malformed("period_type: %w", err)
-		}
-	case 12:
-		d.out.Period = int64(f.num)
-	}
-	return nil
-}
-
-func (d *Decoder) topError(f *wireField, err error) error {
-	return malformed("profile, field %d, wire type %d: %w", f.number, f.wire, err)
-}
-
-// addString takes the next entry of the string table.
-func (d *Decoder) addString(b []byte) error {
-	n := len(d.out.Strings)
-	if n == 0 && len(b) != 0 {
-		return malformed("string_table[0] is %q; it must be \"\"", shorten(string(b)))
-	}
-	if !utf8.Valid(b) {
-		return malformed("string_table[%d] is not UTF-8: hex %x", n, b[:min(len(b), maxQuoted)])
-	}
-	d.out.Strings = append(d.out.Strings, unsafe.String(unsafe.SliceData(b), len(b)))
-	return nil
-}
-
-// stringAt checks a string index that came with the given field.
-func (d *Decoder) stringAt(i uint64, field string) (uint32, error) {
-	if i >= uint64(d.names.sent) {
-		return 0, malformed("%s is %d; string_table has %d entries", field, int64(i), d.names.sent)
-	}
-	return uint32(i), nil
-}
-
 // readType reads a ValueType message.
 func readType(b []byte) (typeRef, error) {
-	var n [3]uint64
-	err := numbers(b, n[:])
+	var n numberFields
+	err := n.read(b, 2)
 	return typeRef{n[1], n[2]}, err
 }
 

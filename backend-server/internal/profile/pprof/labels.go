@@ -37,13 +37,10 @@ func (t *labelTable) forget() {
 	}
 }
 
-// label decodes the label in field f. Numeric ones are skipped.
-func (d *Decoder) label(f *wireField) error {
-	if f.wire != wireBytes {
-		return errType
-	}
-	var n [5]uint64
-	if err := numbers(f.data, n[:]); err != nil {
+// label decodes a label. Numeric ones are skipped.
+func (d *Decoder) label(b []byte) error {
+	var n numberFields
+	if err := n.read(b, 4); err != nil {
 		return err
 	}
 	k, err := d.stringAt(n[1], "label.key")

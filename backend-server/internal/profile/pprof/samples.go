@@ -1,6 +1,8 @@
 package pprof
 
 import (
+	"slices"
+
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -23,18 +25,12 @@ func (d *Decoder) sample(b []byte) error {
 	firstValue := len(o.Values)
 	d.labels.sent = d.labels.sent[:0]
 	for i := 0; i < len(b); {
-		var f wireField
 		var err error
-		if i, err = f.next(b, i); err != nil {
-			return err
-		}
-		switch f.number {
-		case 1:
-			err = d.frames(&f)
-		case 2:
-			err = d.values(&f)
-		case 3:
-			err = d.label(&f)
+		if start, end := embedded(b, i+1); b[i]&0x87 == wireBytes && end >= 0 {
+			err = d.samplePart(uint64(b[i]>>3), b[start:end])
+			i = end
+		} else {
+			i, err = d.sampleField(b, i)
 		}
 		if err != nil {
 			return err
@@ -56,17 +52,52 @@ func (d *Decoder) sample(b []byte) error {
 	return nil
 }
 
-// frames appends the locations in field f to Frames.
-func (d *Decoder) frames(f *wireField) error {
-	if f.wire != wireBytes {
-		id, err := f.value()
-		if err != nil {
-			return err
-		}
-		return d.frame(id)
+// samplePart takes a field of a sample that has a length.
+func (d *Decoder) samplePart(number uint64, b []byte) error {
+	switch number {
+	case 1:
+		return d.frames(b)
+	case 2:
+		return d.values(b)
+	case 3:
+		return d.label(b)
 	}
-	out, inOrder, n := d.out.Frames, d.locationIDs.inOrder, uint64(d.locationIDs.n)
-	for b, i := f.data, 0; i < len(b); {
+	return nil
+}
+
+// sampleField takes the field of a sample at b[i:], whatever it is.
+func (d *Decoder) sampleField(b []byte, i int) (int, error) {
+	var f wireField
+	i, err := f.next(b, i)
+	switch {
+	case err != nil:
+	case f.wire == wireBytes:
+		err = d.samplePart(f.number, f.data)
+	case f.number > 3:
+	case f.number == 0:
+	case f.number < 3 && f.wire == wireVarint:
+		if f.number == 2 {
+			d.out.Values = append(d.out.Values, int64(f.num))
+			break
+		}
+		index, ok := d.locationIDs.find(f.num)
+		if !ok {
+			return i, unknownLocation(f.num)
+		}
+		d.out.Frames = append(d.out.Frames, index)
+	default:
+		err = errType
+	}
+	return i, err
+}
+
+// frames appends the locations of the packed IDs in b to Frames.
+func (d *Decoder) frames(b []byte) error {
+	// There are at most as many IDs as bytes.
+	d.out.Frames = slices.Grow(d.out.Frames, len(b))
+	out, n := d.out.Frames[len(d.out.Frames):len(d.out.Frames)+len(b)], 0
+	inOrder := d.locationIDs.inOrder
+	for i := 0; i < len(b); n++ {
 		id := uint64(b[i])
 		if id < 0x80 {
 			i++
@@ -76,26 +107,16 @@ func (d *Decoder) frames(f *wireField) error {
 		} else if id, i = uvarint(b, i); i < 0 {
 			return errVarint
 		}
-		if inOrder && id-1 < n {
-			out = append(out, uint32(id-1))
-			continue
+		index := uint32(id - 1)
+		if id-1 >= inOrder {
+			var ok bool
+			if index, ok = d.locationIDs.lookUp(id); !ok {
+				return unknownLocation(id)
+			}
 		}
-		index, ok := d.locationIDs.find(id)
-		if !ok {
-			return unknownLocation(id)
-		}
-		out = append(out, index)
+		out[n] = index
 	}
-	d.out.Frames = out
-	return nil
-}
-
-func (d *Decoder) frame(id uint64) error {
-	index, ok := d.locationIDs.find(id)
-	if !ok {
-		return unknownLocation(id)
-	}
-	d.out.Frames = append(d.out.Frames, index)
+	d.out.Frames = d.out.Frames[:len(d.out.Frames)+n]
 	return nil
 }
 
@@ -103,23 +124,19 @@ func unknownLocation(id uint64) error {
 	return malformed("location_id is %d; no location has this id", id)
 }
 
-// values appends the numbers in field f to Values.
-func (d *Decoder) values(f *wireField) error {
-	if f.wire != wireBytes {
-		v, err := f.value()
-		if err != nil {
-			return err
-		}
-		d.out.Values = append(d.out.Values, int64(v))
-		return nil
-	}
-	for i := 0; i < len(f.data); {
-		v, next := uvarint(f.data, i)
-		if i = next; i < 0 {
+// values appends the packed numbers in b to Values.
+func (d *Decoder) values(b []byte) error {
+	out := d.out.Values
+	for i := 0; i < len(b); {
+		v := uint64(b[i])
+		if v < 0x80 {
+			i++
+		} else if v, i = uvarint(b, i); i < 0 {
 			return errVarint
 		}
-		d.out.Values = append(d.out.Values, int64(v))
+		out = append(out, int64(v))
 	}
+	d.out.Values = out
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package pprof
 
 import (
+	"strings"
+
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -11,7 +13,7 @@ func (d *Decoder) decodeMappings() error {
 	for n, at := range d.mappings {
 		m, id, err := d.mapping(d.plain[at.start:at.end])
 		if err == nil {
-			err = addID(&d.mappingIDs, id)
+			err = d.mappingIDs.addNew(id)
 		}
 		if err != nil {
 			return malformed("mapping[%d]: %w", n, err)
@@ -22,8 +24,8 @@ func (d *Decoder) decodeMappings() error {
 }
 
 func (d *Decoder) mapping(b []byte) (m profile.Mapping, id uint64, err error) {
-	var n [11]uint64
-	if err = numbers(b, n[:]); err != nil {
+	var n numberFields
+	if err = n.read(b, 10); err != nil {
 		return m, 0, err
 	}
 	m = profile.Mapping{Start: n[2], Limit: n[3], Offset: n[4], HasFunctions: n[7] != 0}
@@ -38,35 +40,41 @@ func (d *Decoder) mapping(b []byte) (m profile.Mapping, id uint64, err error) {
 func (d *Decoder) decodeFunctions() error {
 	d.functionIDs.reset(len(d.functions), 0)
 	for n, at := range d.functions {
-		fn, id, err := d.function(d.plain[at.start:at.end])
-		if err == nil {
-			err = addID(&d.functionIDs, id)
-		}
-		if err != nil {
+		if err := d.function(d.plain[at.start:at.end]); err != nil {
 			return malformed("function[%d]: %w", n, err)
 		}
-		d.out.Functions = append(d.out.Functions, fn)
 	}
 	return nil
 }
 
-func (d *Decoder) function(b []byte) (fn profile.Function, id uint64, err error) {
-	var n [6]uint64
-	if err = numbers(b, n[:]); err != nil {
-		return fn, 0, err
+// function decodes one function and appends it.
+func (d *Decoder) function(b []byte) error {
+	var n numberFields
+	if err := n.read(b, 5); err != nil {
+		return err
 	}
-	fn.StartLine = int64(n[5])
-	if fn.Name, err = d.stringAt(n[2], "name"); err != nil {
-		return fn, 0, err
+	if sent := uint64(d.names.sent); n[2] >= sent || n[3] >= sent || n[4] >= sent {
+		return d.functionStrings(&n)
 	}
-	if fn.SystemName, err = d.stringAt(n[3], "system_name"); err != nil {
-		return fn, 0, err
+	if err := d.functionIDs.addNew(n[1]); err != nil {
+		return err
 	}
-	if fn.Filename, err = d.stringAt(n[4], "filename"); err != nil {
-		return fn, 0, err
+	fn := profile.Function{Name: uint32(n[2]), SystemName: uint32(n[3]), Filename: uint32(n[4]), StartLine: int64(n[5])}
+	if name := d.out.Strings[fn.Name]; strings.IndexByte(name, shapeMark[0]) >= 0 {
+		fn.Name = d.names.clean(&d.out, fn.Name)
 	}
-	fn.Name = d.names.clean(&d.out, fn.Name)
-	return fn, n[1], nil
+	d.out.Functions = append(d.out.Functions, fn)
+	return nil
+}
+
+// functionStrings says which of the strings of a function does not exist.
+func (d *Decoder) functionStrings(n *numberFields) error {
+	for i, field := range []string{"name", "system_name", "filename"} {
+		if _, err := d.stringAt(n[i+2], field); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decodeLocations fills Locations and Lines, and names the locations that came
@@ -74,67 +82,87 @@ func (d *Decoder) function(b []byte) (fn profile.Function, id uint64, err error)
 func (d *Decoder) decodeLocations() error {
 	d.locationIDs.reset(len(d.locations), 0)
 	for n, at := range d.locations {
-		id, err := d.location(d.plain[at.start:at.end])
-		if err == nil {
-			err = addID(&d.locationIDs, id)
-		}
-		if err != nil {
+		if err := d.location(d.plain[at.start:at.end]); err != nil {
 			return malformed("location[%d]: %w", n, err)
 		}
 	}
 	return nil
 }
 
-// location decodes one location, appends it, and returns its ID.
-func (d *Decoder) location(b []byte) (id uint64, err error) {
+// location decodes one location and appends it.
+func (d *Decoder) location(b []byte) error {
 	loc := profile.Location{LineStart: uint32(len(d.out.Lines))}
-	var n [6]uint64
-	for i := 0; i < len(b) && err == nil; {
+	var n numberFields
+	for i := 0; i < len(b); {
 		switch tag := b[i]; tag {
 		case 1<<3 | wireVarint, 2<<3 | wireVarint, 3<<3 | wireVarint:
-			if n[tag>>3], i = uvarint(b, i+1); i < 0 {
-				return 0, errVarint
+			var v uint64
+			if i+1 < len(b) && b[i+1] < 0x80 {
+				v = uint64(b[i+1])
+				i += 2
+			} else if i+2 < len(b) && b[i+2] < 0x80 {
+				v = uint64(b[i+1]&0x7f) | uint64(b[i+2])<<7
+				i += 3
+			} else if v, i = uvarint(b, i+1); i < 0 {
+				return errVarint
 			}
-		default:
-			var f wireField
-			if i, err = f.next(b, i); err != nil {
-				return 0, err
-			}
-			switch f.number {
-			case 1, 2, 3, 5:
-				n[f.number], err = f.value()
-			case 4:
-				err = d.line(&f)
+			n[tag>>3] = v
+			continue
+		case 4<<3 | wireBytes:
+			if start, end := embedded(b, i+1); end >= 0 {
+				if err := d.line(b[start:end]); err != nil {
+					return err
+				}
+				i = end
+				continue
 			}
 		}
+		var err error
+		if i, err = d.locationField(b, i, &n); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return 0, err
+	if err := d.locationIDs.addNew(n[1]); err != nil {
+		return err
 	}
 	loc.Mapping, _ = d.mappingIDs.find(n[2])
-	loc.Address = n[3]
 	loc.LineEnd = uint32(len(d.out.Lines))
-	if loc.LineStart < loc.LineEnd {
-		loc.Address = 0
-	} else {
+	if loc.LineStart == loc.LineEnd {
+		loc.Address = n[3]
 		d.names.synthesise(&d.out, &loc)
 		// One long file name and many short locations could make names of any size.
 		if int64(len(d.names.arena)) > d.opts.MaxSize {
-			return 0, tooLarge("names of unsymbolised frames: the", d.opts.MaxSize)
+			return tooLarge("names of unsymbolised frames: the", d.opts.MaxSize)
 		}
 	}
 	d.maxLines = max(d.maxLines, loc.LineEnd-loc.LineStart)
 	d.out.Locations = append(d.out.Locations, loc)
-	return n[1], nil
+	return nil
 }
 
-// line decodes the line in field f and appends it.
-func (d *Decoder) line(f *wireField) error {
-	if f.wire != wireBytes {
-		return errType
+// locationField takes the field of a location at b[i:], whatever it is.
+func (d *Decoder) locationField(b []byte, i int, n *numberFields) (int, error) {
+	var f wireField
+	i, err := f.next(b, i)
+	if err != nil {
+		return i, err
 	}
-	var n [4]uint64
-	if err := numbers(f.data, n[:]); err != nil {
+	switch f.number {
+	case 1, 2, 3, 5:
+		n[f.number], err = f.value()
+	case 4:
+		if f.wire != wireBytes {
+			return i, errType
+		}
+		err = d.line(f.data)
+	}
+	return i, err
+}
+
+// line decodes a line and appends it.
+func (d *Decoder) line(b []byte) error {
+	var n numberFields
+	if err := n.read(b, 3); err != nil {
 		return err
 	}
 	function, ok := d.functionIDs.find(n[1])
@@ -145,8 +173,8 @@ func (d *Decoder) line(f *wireField) error {
 	return nil
 }
 
-// addID enters the ID of the next message into t.
-func addID(t *idTable, id uint64) error {
+// addNew enters the ID of the next message.
+func (t *idTable) addNew(id uint64) error {
 	if id == 0 {
 		return malformed("id is 0; IDs start at 1")
 	}
