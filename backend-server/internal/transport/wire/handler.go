@@ -16,9 +16,9 @@ const compressFrom = 1 << 10
 
 // HandlerOptions returns the options that every service of the edge is served
 // with: errors are translated, panics recovered, small answers not compressed,
-// and messages encoded by generated code instead of reflection. JSON is
-// connect's own codec, which takes both spellings of field names and ignores
-// unknown fields.
+// others quickly, and messages encoded by generated code instead of reflection.
+// JSON is connect's own codec, which takes both spellings of field names and
+// ignores unknown fields.
 func HandlerOptions(logger *slog.Logger) []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, value any) error {
@@ -26,6 +26,7 @@ func HandlerOptions(logger *slog.Logger) []connect.HandlerOption {
 			return connect.NewError(connect.CodeInternal, fmt.Errorf("internal error: %v", value))
 		}),
 		connect.WithInterceptors(translateErrors(logger)),
+		withGzip(),
 		connect.WithCompressMinBytes(compressFrom),
 		connect.WithCodec(protoCodec{}),
 	}
