@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/app"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/memory"
 )
 
 // Main runs the command line args until ctx ends. What was asked for goes to
@@ -33,6 +34,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(out, "The settings are good.")
 		return 0
 	}
+	memory.Tune()
 	s, err := New(Config{Config: cmd.Config, LogOutput: errOut})
 	if err == nil {
 		err = s.Run(ctx)

@@ -1,10 +1,14 @@
 // Package memory tells how much memory the process may use, so that defaults
-// can be a share of it.
+// can be a share of it, and tells Go's runtime the same.
+//
+// The limit is the smallest of GOMEMLIMIT, the limits of the cgroup that the
+// process is in and of those above it (v1 and v2), and the machine's memory.
 package memory
 
 import (
 	"math"
 	"os"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -13,14 +17,93 @@ import (
 // fallback is assumed where the system does not tell.
 const fallback = 2 << 30
 
-// Limit returns the smallest of GOMEMLIMIT, the memory limit of the cgroup and
-// the memory of the machine.
+// softShare is the part of the memory, in percent, above which the garbage
+// collector is to work harder. The rest is for what it does not count: stacks
+// of C, the kernel's buffers, files mapped.
+const softShare = 90
+
+// gcPercent is how much the heap may grow between two collections, unless
+// GOGC says something else. Most of the heap are arenas without pointers, which
+// cost the collector nothing, so that collecting more often is cheap here; see
+// docs/benchmarks.md for what was measured.
+const gcPercent = 50
+
+// Limit returns how much memory the process may use.
 func Limit() int64 {
-	limit := min(debug.SetMemoryLimit(-1), fromFile("/sys/fs/cgroup/memory.max", number), fromFile("/proc/meminfo", memTotal))
+	limit := min(debug.SetMemoryLimit(-1), system("/"))
 	if limit == math.MaxInt64 {
 		return fallback
 	}
 	return limit
+}
+
+// Tune gives the runtime a soft memory limit of nine tenths of the memory, and
+// a pace of collection that suits this program. What the operator has set,
+// GOMEMLIMIT or GOGC, stays. It is for a process that has nothing else to do,
+// and is called before anybody asks for Limit.
+func Tune() {
+	limit, percent := plan(os.LookupEnv, system("/"))
+	if limit > 0 {
+		debug.SetMemoryLimit(limit)
+	}
+	if percent > 0 {
+		debug.SetGCPercent(percent)
+	}
+}
+
+// plan returns what to set; 0 stands for nothing.
+func plan(env func(string) (string, bool), memory int64) (limit int64, percent int) {
+	if _, set := env("GOMEMLIMIT"); !set && memory != math.MaxInt64 {
+		limit = memory / 100 * softShare
+	}
+	if _, set := env("GOGC"); !set {
+		percent = gcPercent
+	}
+	return limit, percent
+}
+
+// system returns the memory that the system lets the process have; root is
+// where its files are.
+func system(root string) int64 {
+	limit := fromFile(path.Join(root, "proc/meminfo"), memTotal)
+	for _, name := range limitFiles(root) {
+		limit = min(limit, fromFile(path.Join(root, name), number))
+	}
+	return limit
+}
+
+// limitFiles names the files that may hold a limit: those of the process' own
+// cgroup and of all above it. Within a container the names that the process is
+// told are often not there; the container's own group is the top one then.
+func limitFiles(root string) []string {
+	const (
+		mount = "sys/fs/cgroup"
+		v2    = "memory.max"
+		v1    = "memory.limit_in_bytes"
+	)
+	names := []string{path.Join(mount, v2), path.Join(mount, "memory", v1)}
+	raw, err := os.ReadFile(path.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		return names
+	}
+	for line := range strings.Lines(string(raw)) {
+		// number:controllers:path; v2 is number 0 and names no controllers.
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		base, file := mount, v2
+		switch {
+		case parts[1] == "memory":
+			base, file = path.Join(mount, "memory"), v1
+		case parts[1] != "":
+			continue
+		}
+		for group := path.Clean("/" + parts[2]); group != "/"; group = path.Dir(group) {
+			names = append(names, path.Join(base, group, file))
+		}
+	}
+	return names
 }
 
 func fromFile(name string, parse func(string) (int64, bool)) int64 {

@@ -2,6 +2,9 @@ package memory
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,4 +29,59 @@ func TestNumber(t *testing.T) {
 func TestLimit(t *testing.T) {
 	require.Greater(t, Limit(), int64(0))
 	require.Less(t, Limit(), int64(math.MaxInt64))
+}
+
+// machine writes the files that a system would show.
+func machine(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		name = filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	}
+	return root
+}
+
+func TestSystem(t *testing.T) {
+	const total = "proc/meminfo"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"nothing told":      {nil, math.MaxInt64},
+		"machine":           {map[string]string{total: "MemTotal: 8192 kB\n"}, 8 << 20},
+		"container":         {map[string]string{total: "MemTotal: 8192 kB\n", "sys/fs/cgroup/memory.max": "4096\n", "proc/self/cgroup": "0::/\n"}, 4096},
+		"container, no max": {map[string]string{total: "MemTotal: 8192 kB\n", "sys/fs/cgroup/memory.max": "max\n"}, 8 << 20},
+		"service": {map[string]string{
+			total: "MemTotal: 8192 kB\n", "proc/self/cgroup": "0::/system.slice/hearth.service\n",
+			"sys/fs/cgroup/system.slice/hearth.service/memory.max": "5000\n", "sys/fs/cgroup/system.slice/memory.max": "max\n",
+		}, 5000},
+		"a group above": {map[string]string{
+			"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "5000\n", "sys/fs/cgroup/a/memory.max": "3000\n",
+		}, 3000},
+		"v1": {map[string]string{
+			"proc/self/cgroup": "12:cpu,cpuacct:/x\n4:memory:/docker/1\n0::/\n",
+			"sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes": "7000\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 7000},
+	} {
+		require.Equal(t, c.want, system(machine(t, c.files)), name)
+	}
+}
+
+func TestPlanLeavesTheOperatorsWordAlone(t *testing.T) {
+	env := func(set ...string) func(string) (string, bool) {
+		return func(name string) (string, bool) { return "1", slices.Contains(set, name) }
+	}
+	limit, percent := plan(env(), 1000)
+	require.EqualValues(t, 900, limit)
+	require.Equal(t, gcPercent, percent)
+	limit, percent = plan(env("GOMEMLIMIT"), 1000)
+	require.Zero(t, limit)
+	require.Equal(t, gcPercent, percent)
+	limit, percent = plan(env("GOGC"), 1000)
+	require.EqualValues(t, 900, limit)
+	require.Zero(t, percent)
+	limit, _ = plan(env(), math.MaxInt64)
+	require.Zero(t, limit, "an unknown memory is no limit")
 }
