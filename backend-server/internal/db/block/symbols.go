@@ -123,7 +123,7 @@ func (b *Block) table(ctx context.Context, i int, s span) (*parquet.File, error)
 }
 
 func (b *Block) decodeSymbols(ctx context.Context, p partition) (*symbols.Table, error) {
-	t := new(symbols.Table)
+	t := &symbols.Table{Memo: new(symbols.Memo)}
 	steps := []struct {
 		table int
 		s     span

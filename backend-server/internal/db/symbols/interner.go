@@ -26,6 +26,7 @@ type Interner struct {
 // NewInterner returns an Interner that holds what S3 demands.
 func NewInterner() *Interner {
 	in := &Interner{seed: maphash.MakeSeed()}
+	in.t.Memo = new(Memo)
 	in.String("")
 	in.addMapping(profile.Mapping{})
 	in.t.Nodes = append(in.t.Nodes, Node{})

@@ -34,6 +34,9 @@ type Table struct {
 	Locations []profile.Location
 	Nodes     []Node
 	Stacks    []uint32 // stack index → the node of its leaf
+
+	// Memo is nil where a table is too short-lived to keep anything with it.
+	Memo *Memo
 }
 
 // FunctionName returns the name of function f.
