@@ -17,14 +17,13 @@ type DiffGraph struct {
 // maxNodes below 1 keeps all. Trees with negative values are refused.
 func Diff(left, right *tree.Tree, maxNodes int) (*DiffGraph, error) {
 	union := tree.New()
-	union.Merge(left)
-	union.Merge(right)
+	ofLeft, ofRight := union.MergeMap(left), union.MergeMap(right)
 	cut, where := union.TruncateMap(maxNodes)
-	l, err := newSide("left", left, union, cut, where)
+	l, err := newSide("left", left, ofLeft, cut, where)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newSide("right", right, union, cut, where)
+	r, err := newSide("right", right, ofRight, cut, where)
 	if err != nil {
 		return nil, err
 	}
@@ -42,21 +41,12 @@ type side struct {
 	saturated    bool
 }
 
-// newSide carries the values of t over to cut; where tells the node of cut for
-// each node of union.
-func newSide(name string, t, union, cut *tree.Tree, where []tree.NodeID) (*side, error) {
+// newSide carries the values of t over to cut, by way of the union of both
+// trees: inUnion tells the node of the union for each node of t, where the node
+// of cut for each node of the union.
+func newSide(name string, t *tree.Tree, inUnion []tree.NodeID, cut *tree.Tree, where []tree.NodeID) (*side, error) {
 	s := &side{self: make([]int64, cut.Len()), totals: make([]int64, cut.Len())}
-	inUnion := make([]tree.NodeID, t.Len())
-	ids := make([]tree.NameID, t.Names())
-	ids[tree.Remainder] = tree.Remainder
 	for i := range tree.NodeID(t.Len()) {
-		if i != tree.Root {
-			id := t.NameOf(i)
-			if ids[id] == 0 {
-				ids[id] = union.Name(t.Label(id))
-			}
-			inUnion[i] = union.Child(inUnion[t.Parent(i)], ids[id])
-		}
 		v := t.Self(i)
 		if v < 0 {
 			return nil, fault.New(fault.Invalid, "the %s side of the difference has the negative value %d; flame graphs have no negative values", name, v)

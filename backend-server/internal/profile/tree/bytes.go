@@ -32,7 +32,7 @@ func (t *Tree) AppendBinary(dst []byte) ([]byte, error) {
 		stack = stack[:len(stack)-1]
 		name := ""
 		if n != Root {
-			name = t.names[t.nodes[n].name]
+			name = t.texts[t.nodes[n].name]
 		}
 		children := kids.Of(n)
 		dst = binary.AppendUvarint(dst, uint64(len(name)))

@@ -14,15 +14,12 @@ func (t *Tree) Truncate(maxNodes int) *Tree {
 func (t *Tree) TruncateMap(maxNodes int) (*Tree, []NodeID) {
 	totals := t.Totals()
 	least := t.cutValue(totals, maxNodes)
-	out := New()
-	out.Saturated = t.Saturated
+	room := len(t.nodes)
 	if maxNodes > 0 {
-		out.reserve(min(len(t.nodes), 2*maxNodes))
-	} else {
-		out.reserve(len(t.nodes))
+		room = min(room, 2*maxNodes)
 	}
-	names := make([]NameID, len(t.names))
-	names[Remainder] = Remainder
+	out := t.like(room)
+	var rest remainders
 	where := make([]NodeID, len(t.nodes))
 	for i, n := range t.nodes[1:] {
 		id := i + 1
@@ -30,13 +27,10 @@ func (t *Tree) TruncateMap(maxNodes int) (*Tree, []NodeID) {
 		switch {
 		case totals[id] == 0 || out.nodes[up].name == Remainder:
 			where[id] = up
-		case totals[id] >= least:
-			if names[n.name] == 0 {
-				names[n.name] = out.ownName(t.names[n.name])
-			}
-			where[id] = out.Child(up, names[n.name])
+		case totals[id] >= least && n.name != Remainder:
+			where[id] = out.append(up, n.name)
 		default:
-			where[id] = out.Child(up, Remainder)
+			where[id] = rest.of(out, up)
 		}
 	}
 	for id, v := range t.self {
@@ -45,6 +39,21 @@ func (t *Tree) TruncateMap(maxNodes int) (*Tree, []NodeID) {
 		}
 	}
 	return out, where
+}
+
+// remainders are the children named Remainder of the nodes of a tree, by
+// parent; 0 for none.
+type remainders []NodeID
+
+// of returns the Remainder below n, which it adds if there is none.
+func (r *remainders) of(t *Tree, n NodeID) NodeID {
+	if int(n) >= len(*r) {
+		*r = append(*r, make(remainders, max(len(t.nodes), cap(t.nodes))-len(*r))...)
+	}
+	if (*r)[n] == 0 {
+		(*r)[n] = t.append(n, Remainder)
+	}
+	return (*r)[n]
 }
 
 // cutValue returns the n-th largest total of the nodes that are functions, 1 if
@@ -104,37 +113,38 @@ func medianOfThree(a, b, c int64) int64 {
 // FilterPrefix returns a copy that holds only the stacks that begin with the
 // given functions, the root-most first. Without any it is a copy of all.
 func (t *Tree) FilterPrefix(callSite []string) *Tree {
-	out := New()
-	out.Saturated = t.Saturated
-	site := Root
-	for _, function := range callSite {
-		name, known := t.ids[function]
+	site := make([]NameID, len(callSite))
+	for i, function := range callSite {
+		id, known := t.names.find(function)
 		if !known {
-			return out
+			return t.like(1)
 		}
-		if site, known = t.find(site, name); !known {
-			return out
-		}
+		site[i] = id
 	}
 	const outside = noNode
-	names := out.adopt(t)
+	out := t.like(1)
 	where := make([]NodeID, len(t.nodes))
-	for id := range t.nodes {
-		where[id] = outside
-	}
-	where[site] = Root
-	for _, function := range callSite {
-		where[site] = out.Child(where[site], out.ownName(function))
-	}
-	for id := int(site); id < len(t.nodes); id++ {
-		n := t.nodes[id]
-		if NodeID(id) != site {
-			if where[n.parent] == outside {
+	matched := make([]int32, len(t.nodes)) // how much of site lies on the way to the node
+	for id, n := range t.nodes {
+		if id > 0 {
+			up := where[n.parent]
+			if m := matched[n.parent]; up != outside && int(m) < len(site) {
+				matched[id] = m + 1
+				if n.name != site[m] {
+					up = outside
+				}
+			} else {
+				matched[id] = m
+			}
+			if up == outside {
+				where[id] = outside
 				continue
 			}
-			where[id] = out.Child(where[n.parent], names[n.name])
+			where[id] = out.append(up, n.name)
 		}
-		out.Add(where[id], t.self[id])
+		if int(matched[id]) == len(site) {
+			out.self[where[id]] = t.self[id]
+		}
 	}
 	return out
 }

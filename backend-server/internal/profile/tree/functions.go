@@ -18,9 +18,9 @@ type Function struct {
 // so only an uncut tree gives true values. The order is by total, then by self,
 // largest first, then by name.
 func (t *Tree) Functions() []Function {
-	sums := make([]Function, len(t.names))
+	sums := make([]Function, len(t.texts))
 	totals := t.Totals()
-	open := make([]int32, len(t.names)) // nodes of the current path, by name
+	open := make([]int32, len(t.texts)) // nodes of the current path, by name
 	t.walk(func(n NodeID) {
 		name := t.nodes[n].name
 		sums[name].Self = t.sum(sums[name].Self, t.self[n])
@@ -34,7 +34,7 @@ func (t *Tree) Functions() []Function {
 	out := sums[:0]
 	for i := int(reserved); i < len(sums); i++ {
 		if f := sums[i]; f.Total > 0 {
-			f.Name = t.names[i]
+			f.Name = t.texts[i]
 			out = append(out, f)
 		}
 	}
@@ -77,9 +77,8 @@ type Children struct {
 // Of returns the children of n in the order of their names, the Remainder last.
 func (c Children) Of(n NodeID) []NodeID { return c.list[c.start[n]:c.start[n+1]] }
 
-// Children lists the children of all nodes. It sorts the names only; the nodes
-// are put in order by counting, first by name, then, keeping that order, by
-// parent.
+// Children lists the children of all nodes. The nodes are put in order by
+// counting, first by name, then, keeping that order, by parent.
 func (t *Tree) Children() Children {
 	byName := t.nodesByName()
 	start := make([]int32, len(t.nodes)+1)
@@ -101,25 +100,20 @@ func (t *Tree) Children() Children {
 
 // nodesByName returns all nodes but the root in the order of their names.
 func (t *Tree) nodesByName() []NodeID {
-	order := make([]NameID, 0, len(t.names))
-	for i := int(reserved); i < len(t.names); i++ {
-		order = append(order, NameID(i))
-	}
-	slices.SortFunc(order, func(a, b NameID) int { return strings.Compare(t.names[a], t.names[b]) })
-	order = append(order, Remainder)
-	counts := make([]int32, len(t.names))
+	order := t.names.order()
+	counts := make([]int32, len(order)+1)
 	for _, n := range t.nodes[1:] {
-		counts[n.name]++
+		counts[order[n.name]]++
 	}
 	var at int32
-	for _, name := range order {
-		at, counts[name] = at+counts[name], at
+	for rank, n := range counts {
+		at, counts[rank] = at+n, at
 	}
 	out := make([]NodeID, len(t.nodes)-1)
 	for id, n := range t.nodes {
 		if id > 0 {
-			out[counts[n.name]] = NodeID(id)
-			counts[n.name]++
+			out[counts[order[n.name]]] = NodeID(id)
+			counts[order[n.name]]++
 		}
 	}
 	return out

@@ -1,11 +1,13 @@
 // Package tree is the call tree by function name: what a flame graph shows.
 //
 // Many stacks become one tree, each node the sum of the stacks that pass
-// through it. A tree is built from any number of profiles, merged with the
-// trees of other stores, and cut down once, at the end, to what a screen can
-// show. All of that happens for every query, so the tree is flat arrays and one
-// open-addressing table from (parent, name) to child: no pointers to chase and
-// nothing for the garbage collector to look into but the names.
+// through it. A tree is built from any number of profiles, merged with other
+// trees, and cut down once, at the end, to what a screen can show. All of that
+// happens for every query, so the tree is flat arrays: no pointers to chase and
+// nothing for the garbage collector to look into. A table from (parent, name)
+// to child is made only where it is needed, to find children or to add some;
+// cutting, filtering and laying out go by the parents alone. Names are numbers
+// in a Names, which trees can share.
 //
 // Invariants:
 //
@@ -24,7 +26,6 @@ package tree
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
@@ -32,25 +33,9 @@ import (
 // NodeID identifies a node of a tree.
 type NodeID int32
 
-// NameID identifies a name within one tree.
-type NameID int32
-
 // Root is the node that all stacks start from. It stands for no function; its
 // own value is that of samples without any frame.
 const Root NodeID = 0
-
-// Names that no function has.
-const (
-	RootName  NameID = iota // the root's
-	Remainder               // of a node that stands for what a cut took away
-	reserved
-)
-
-// The texts of the reserved names.
-const (
-	RootLabel      = "total"
-	RemainderLabel = "other"
-)
 
 const noNode NodeID = -1
 
@@ -68,54 +53,59 @@ type Tree struct {
 	nodes []node
 	self  []int64
 
-	names []string
-	ids   map[string]NameID
+	names *Names
+	texts []string // of names, as far as the tree uses them
 
 	// table maps (parent, name) to the child's NodeID; 0 is an empty slot, for
 	// the root is nobody's child. Its length is a power of two and at least
-	// twice the number of nodes.
+	// twice the number of nodes. It is nil until somebody asks for a child.
 	table []NodeID
 	shift uint8 // 64 - log2(len(table))
 }
 
-// New returns a tree that has only a root.
-func New() *Tree {
-	t := &Tree{
-		nodes: []node{{noNode, RootName}},
-		self:  []int64{0},
-		names: []string{RootLabel, RemainderLabel},
-		ids:   map[string]NameID{},
-	}
-	t.rehash(6)
-	return t
+// New returns a tree that has only a root, with names of its own.
+func New() *Tree { return NewIn(NewNames()) }
+
+// NewIn returns a tree that has only a root, with names from names.
+func NewIn(names *Names) *Tree {
+	return &Tree{nodes: []node{{noNode, RootName}}, self: []int64{0}, names: names, texts: names.texts()}
+}
+
+// like returns an empty tree with the names of t and room for n nodes.
+func (t *Tree) like(n int) *Tree {
+	out := &Tree{Saturated: t.Saturated, names: t.names, texts: t.texts}
+	out.nodes = append(make([]node, 0, n), node{noNode, RootName})
+	out.self = append(make([]int64, 0, n), 0)
+	return out
+}
+
+// append adds a node that is known to be new, without a table.
+func (t *Tree) append(parent NodeID, name NameID) NodeID {
+	t.nodes = append(t.nodes, node{parent, name})
+	t.self = append(t.self, 0)
+	return NodeID(len(t.nodes) - 1)
 }
 
 // Name returns the ID of a function name. The tree keeps a copy of s.
-func (t *Tree) Name(s string) NameID {
-	if id, ok := t.ids[s]; ok {
-		return id
-	}
-	return t.addName(strings.Clone(s))
-}
+func (t *Tree) Name(s string) NameID { return t.reach(t.names.ID(s)) }
 
 // ownName is Name for a string that is known not to share a foreign buffer.
-func (t *Tree) ownName(s string) NameID {
-	if id, ok := t.ids[s]; ok {
-		return id
-	}
-	return t.addName(s)
-}
+func (t *Tree) ownName(s string) NameID { return t.reach(t.names.own(s)) }
 
-func (t *Tree) addName(s string) NameID {
-	id := NameID(len(t.names))
-	t.names = append(t.names, s)
-	t.ids[s] = id
+// reach makes sure that the tree sees the text of a name.
+func (t *Tree) reach(id NameID) NameID {
+	if int(id) >= len(t.texts) {
+		t.texts = t.names.texts()
+	}
 	return id
 }
 
 // Child returns the child of parent with the given name; it adds one if there
 // is none.
 func (t *Tree) Child(parent NodeID, name NameID) NodeID {
+	if t.table == nil {
+		t.index(len(t.nodes))
+	}
 	mask := len(t.table) - 1
 	i := t.slot(parent, name)
 	for ; t.table[i] != 0; i = (i + 1) & mask {
@@ -124,26 +114,12 @@ func (t *Tree) Child(parent NodeID, name NameID) NodeID {
 			return id
 		}
 	}
-	id := NodeID(len(t.nodes))
-	t.nodes = append(t.nodes, node{parent, name})
-	t.self = append(t.self, 0)
+	id := t.append(parent, name)
 	t.table[i] = id
 	if 2*len(t.nodes) > len(t.table) {
 		t.rehash(64 - t.shift + 1)
 	}
 	return id
-}
-
-// find is Child that adds nothing.
-func (t *Tree) find(parent NodeID, name NameID) (NodeID, bool) {
-	mask := len(t.table) - 1
-	for i := t.slot(parent, name); t.table[i] != 0; i = (i + 1) & mask {
-		id := t.table[i]
-		if n := t.nodes[id]; n.parent == parent && n.name == name {
-			return id, true
-		}
-	}
-	return 0, false
 }
 
 // slot is Fibonacci hashing of the pair: the multiplier is 2^64 divided by the
@@ -154,17 +130,16 @@ func (t *Tree) slot(parent NodeID, name NameID) int {
 	return int(key * 0x9e3779b97f4a7c15 >> t.shift)
 }
 
-// reserve makes room for n nodes at once.
-func (t *Tree) reserve(n int) {
-	if more := n - len(t.nodes); more > 0 {
-		t.nodes = slices.Grow(t.nodes, more)
-		t.self = slices.Grow(t.self, more)
+// index makes the table, with room for n nodes.
+func (t *Tree) index(n int) {
+	bits := uint8(6)
+	if t.table != nil {
+		bits = 64 - t.shift
 	}
-	bits := 64 - t.shift
 	for 1<<bits < 2*n {
 		bits++
 	}
-	if bits > 64-t.shift {
+	if t.table == nil || bits > 64-t.shift {
 		t.rehash(bits)
 	}
 }
@@ -199,13 +174,22 @@ func (t *Tree) sum(a, b int64) int64 {
 }
 
 // Merge adds all of o, which stays as it is.
-func (t *Tree) Merge(o *Tree) {
+func (t *Tree) Merge(o *Tree) { t.MergeMap(o) }
+
+// MergeMap is Merge that also returns, by NodeID of o, the nodes of t that the
+// values went to.
+func (t *Tree) MergeMap(o *Tree) []NodeID {
 	names := t.adopt(o)
-	t.reserve(len(o.nodes))
+	n := max(len(t.nodes), len(o.nodes))
+	t.nodes, t.self = slices.Grow(t.nodes, n-len(t.nodes)), slices.Grow(t.self, n-len(t.self))
+	t.index(n)
 	where := make([]NodeID, len(o.nodes))
 	for id := 1; id < len(o.nodes); id++ {
 		n := o.nodes[id]
-		where[id] = t.Child(where[n.parent], names[n.name])
+		if names != nil {
+			n.name = names[n.name]
+		}
+		where[id] = t.Child(where[n.parent], n.name)
 	}
 	for id, v := range o.self {
 		if v != 0 {
@@ -213,16 +197,60 @@ func (t *Tree) Merge(o *Tree) {
 		}
 	}
 	t.Saturated = t.Saturated || o.Saturated
+	return where
 }
 
-// adopt interns the names of o and returns the IDs they have in t.
+// adopt makes the names of o known to t. It returns the IDs they have there, by
+// the IDs they have in o, or nil if they are the same.
 func (t *Tree) adopt(o *Tree) []NameID {
-	names := make([]NameID, len(o.names))
+	if t.names != o.names && len(t.nodes) == 1 && len(t.texts) == int(reserved) {
+		t.names, t.texts = o.names, o.texts // t has none of its own
+	}
+	if t.names == o.names {
+		if len(o.texts) > len(t.texts) {
+			t.texts = o.texts
+		}
+		return nil
+	}
+	names := make([]NameID, len(o.texts))
 	names[Remainder] = Remainder
-	for i := int(reserved); i < len(o.names); i++ {
-		names[i] = t.ownName(o.names[i])
+	for _, n := range o.nodes[1:] {
+		if n.name != Remainder && names[n.name] == 0 {
+			names[n.name] = t.ownName(o.texts[n.name])
+		}
 	}
 	return names
+}
+
+// Shape returns the nodes of t without their values. It stays as it is while
+// nodes are added to t, and may be read at the same time.
+func (t *Tree) Shape() *Tree {
+	return &Tree{nodes: slices.Clip(t.nodes), names: t.names, texts: t.texts}
+}
+
+// Part returns the tree of the nodes of a shape of which the own value, given by
+// NodeID, is not zero, and of all nodes above them. There may be fewer values
+// than nodes, not more.
+func (t *Tree) Part(self []int64) *Tree {
+	sums := &Tree{nodes: t.nodes[:len(self)], self: self}
+	totals := sums.Totals()
+	n := 1
+	for _, v := range totals[1:] {
+		if v != 0 {
+			n++
+		}
+	}
+	out := t.like(n)
+	out.Saturated = sums.Saturated
+	where := make([]NodeID, len(self))
+	for id := 1; id < len(self); id++ {
+		if totals[id] != 0 {
+			where[id] = out.append(where[t.nodes[id].parent], t.nodes[id].name)
+			out.self[where[id]] = self[id]
+		}
+	}
+	out.self[Root] = self[Root]
+	return out
 }
 
 // Len returns the number of nodes, the root included.
@@ -238,11 +266,11 @@ func (t *Tree) NameOf(n NodeID) NameID { return t.nodes[n].name }
 func (t *Tree) Self(n NodeID) int64 { return t.self[n] }
 
 // Label returns the text of a name.
-func (t *Tree) Label(id NameID) string { return t.names[id] }
+func (t *Tree) Label(id NameID) string { return t.texts[id] }
 
-// Names returns the number of names, the reserved ones included: every NameID
-// is smaller.
-func (t *Tree) Names() int { return len(t.names) }
+// Names returns the number of names, the reserved ones and those of other trees
+// included: every NameID is smaller.
+func (t *Tree) Names() int { return len(t.texts) }
 
 // Total returns the sum of all that was added.
 func (t *Tree) Total() int64 {

@@ -202,7 +202,7 @@ func requireShape(t *testing.T, tr *Tree) {
 	seen := map[node]bool{}
 	for id, n := range tr.nodes[1:] {
 		require.Less(t, int(n.parent), id+1)
-		require.False(t, seen[n], "two children of %d named %q", n.parent, tr.names[n.name])
+		require.False(t, seen[n], "two children of %d named %q", n.parent, tr.texts[n.name])
 		seen[n] = true
 	}
 }
