@@ -18,16 +18,22 @@ type SeriesSelection struct {
 	Limit   int      // the largest series only; 0 is all
 }
 
-// TimeSeries returns totals of profiles over time.
+// TimeSeries answers one question with an Engine that is new.
 func TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelection) ([]series.Series, error) {
+	return NewEngine(Limits{}).TimeSeries(ctx, qs, sel)
+}
+
+// TimeSeries returns totals of profiles over time.
+func (e *Engine) TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelection) ([]series.Series, error) {
 	sel.Range = sel.Grid.Range()
+	memory := e.budget()
 	how := series.Sum
 	if sel.Average {
 		how = series.Average
 	}
 	parts, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) (*series.Builder, error) {
 		b := series.NewBuilder(sel.Grid, sel.GroupBy, how)
-		return b, addSeries(ctx, q, &sel, b)
+		return b, addSeries(ctx, q, &sel, b, memory)
 	})
 	if err != nil {
 		return nil, err
@@ -45,7 +51,7 @@ type groupedUse struct {
 	use   rowUse
 }
 
-func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series.Builder) error {
+func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series.Builder, memory *budget) error {
 	list, err := q.Select(ctx, sel.matchers()...)
 	if err != nil {
 		return err
@@ -56,12 +62,16 @@ func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series
 		key := rowsKey{s.Partition, s.Rows}
 		uses[key] = append(uses[key], groupedUse{b.Group(s.Labels), rowUse{rows: s.Rows, base: !s.Scaled, scaled: s.Scaled}})
 	}
+	grown := seriesBudget{of: b, budget: memory}
 	for _, p := range makePlans(list) {
 		values, err := newRowValues(ctx, q, p, &sel.Selection)
 		if err != nil {
 			return err
 		}
 		err = q.Scan(ctx, values.request(p), func(row *Row) error {
+			if err := grown.check(ctx); err != nil {
+				return err
+			}
 			v := values.of(row)
 			if v == 0 {
 				return nil
@@ -75,7 +85,36 @@ func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series
 			return err
 		}
 	}
-	return nil
+	return grown.account()
+}
+
+// seriesBudget looks now and then at what a Builder has grown by, and at the
+// context.
+type seriesBudget struct {
+	of        *series.Builder
+	budget    *budget
+	rows      int
+	accounted int64
+}
+
+// rowsPerCheck is how many rows are added between two looks.
+const rowsPerCheck = 1 << 10
+
+func (s *seriesBudget) check(ctx context.Context) error {
+	if s.rows++; s.rows%rowsPerCheck != 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.account()
+}
+
+func (s *seriesBudget) account() error {
+	size := s.of.Bytes()
+	grown := size - s.accounted
+	s.accounted = size
+	return s.budget.take(grown)
 }
 
 // rowValues tells what a row counts for under a selection: its total, or the

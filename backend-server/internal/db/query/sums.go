@@ -3,11 +3,9 @@ package query
 import (
 	"cmp"
 	"context"
-	"runtime"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -56,20 +54,24 @@ func (u rowUse) value(v, unit int64) int64 {
 // plan is what a query reads of one partition of one Queryable.
 type plan struct {
 	partition uint32
+	service   string
 	uses      []rowUse // ascending rows
 }
 
 func (p *plan) request(r profile.TimeRange) ScanRequest {
-	req := ScanRequest{Partition: p.partition, Range: r, Rows: make([]uint32, len(p.uses))}
-	for i, u := range p.uses {
-		req.Rows[i] = u.rows
-	}
-	return req
+	return ScanRequest{Partition: p.partition, Range: r, Rows: rowsOf(p.uses)}
 }
 
-func (p *plan) use(rows uint32) rowUse {
-	i, _ := slices.BinarySearchFunc(p.uses, rows, func(u rowUse, rows uint32) int { return cmp.Compare(u.rows, rows) })
-	return p.uses[i]
+func rowsOf(uses []rowUse) []uint32 {
+	out := make([]uint32, len(uses))
+	for i, u := range uses {
+		out[i] = u.rows
+	}
+	return out
+}
+
+func find(uses []rowUse, rows uint32) (int, bool) {
+	return slices.BinarySearchFunc(uses, rows, func(u rowUse, rows uint32) int { return cmp.Compare(u.rows, rows) })
 }
 
 // makePlans groups series by partition and row series.
@@ -80,7 +82,7 @@ func makePlans(series []Series) []*plan {
 	var out []*plan
 	for _, s := range series {
 		if len(out) == 0 || out[len(out)-1].partition != s.Partition {
-			out = append(out, &plan{partition: s.Partition})
+			out = append(out, &plan{partition: s.Partition, service: s.Labels.Get(profile.LabelServiceName)})
 		}
 		p := out[len(out)-1]
 		if len(p.uses) == 0 || p.uses[len(p.uses)-1].rows != s.Rows {
@@ -92,100 +94,67 @@ func makePlans(series []Series) []*plan {
 	return out
 }
 
-// stackSums are the sums of one partition by stack.
+// stackSums are sums of one partition by stack.
 type stackSums struct {
 	table *symbols.Table
-	sums  []int64 // by stack; may be shorter than the table's list
+	sums  []int64 // by stack; may be shorter than the table's list, or longer
 	// saturated says that a sum was clipped at the largest 64-bit value.
 	saturated bool
+
+	sel    *Selection
+	budget *budget
+	unread int // samples until the next look at the context
 }
 
-// overlapping returns the Queryables that may hold profiles of r. A zero range
-// stands for all times.
-func overlapping(qs []Queryable, r profile.TimeRange) []Queryable {
-	if r == (profile.TimeRange{}) {
-		return qs
-	}
-	var out []Queryable
-	for _, q := range qs {
-		if q.TimeRange().Overlaps(r) {
-			out = append(out, q)
-		}
-	}
-	return out
-}
+// samplesPerCheck is how many samples are summed between looks at the context.
+const samplesPerCheck = 1 << 14
 
-// each calls fn for every Queryable, some at a time, and returns the results
-// in their order.
-func each[T any](ctx context.Context, qs []Queryable, fn func(ctx context.Context, q Queryable) (T, error)) ([]T, error) {
-	out := make([]T, len(qs))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, q := range qs {
-		g.Go(func() (err error) {
-			out[i], err = fn(ctx, q)
-			return err
-		})
-	}
-	return out, g.Wait()
-}
-
-// sumStacks sums what sel selects of one Queryable.
-func sumStacks(ctx context.Context, q Queryable, sel *Selection) ([]stackSums, error) {
-	series, err := q.Select(ctx, sel.matchers()...)
-	if err != nil {
-		return nil, err
-	}
-	var out []stackSums
-	for _, p := range makePlans(series) {
-		s, err := sumPartition(ctx, q, p, sel)
-		if err != nil {
-			return nil, err
-		}
-		if s.sums != nil {
-			out = append(out, s)
-		}
-	}
-	return out, nil
-}
-
-func sumPartition(ctx context.Context, q Queryable, p *plan, sel *Selection) (stackSums, error) {
-	var out stackSums
-	req := p.request(sel.Range)
-	req.Spans = sel.Spans != nil
-	err := q.Scan(ctx, req, func(row *Row) error {
-		if sel.ProfileIDs != nil && !slices.Contains(sel.ProfileIDs, row.ID) {
-			return nil
-		}
-		use := p.use(row.Rows)
-		if sel.Spans != nil {
-			out.addSpans(row, use, sel.Spans)
-			return nil
-		}
-		out.addRow(row, use)
+// check looks at the context now and then; n samples are about to be added.
+func (s *stackSums) check(ctx context.Context, n int) error {
+	s.unread -= n + 1
+	if s.unread > 0 {
 		return nil
-	})
-	if err != nil || out.sums == nil {
-		return stackSums{}, err
 	}
-	out.table, err = q.Symbols(ctx, p.partition)
-	return out, err
+	s.unread = samplesPerCheck
+	return ctx.Err()
 }
 
-func (s *stackSums) reach(stack uint32) {
-	if int(stack) >= len(s.sums) {
-		s.sums = append(s.sums, make([]int64, int(stack)+1-len(s.sums)+len(s.sums)/2)...)
+// reach makes room for the sum of a stack.
+func (s *stackSums) reach(stack uint32) error {
+	if int(stack) < len(s.sums) {
+		return nil
 	}
+	more := int(stack) + 1 - len(s.sums) + len(s.sums)/2
+	if err := s.budget.take(int64(more) * bytesPerSum); err != nil {
+		return err
+	}
+	s.sums = append(s.sums, make([]int64, more)...)
+	return nil
 }
 
-func (s *stackSums) addRow(row *Row, use rowUse) {
+func (s *stackSums) addRow(row *Row, use rowUse) error {
+	if s.sel.ProfileIDs != nil && !slices.Contains(s.sel.ProfileIDs, row.ID) {
+		return nil
+	}
+	if s.sel.Spans != nil {
+		return s.addSpans(row, use)
+	}
 	if len(row.Stacks) == 0 {
-		return
+		return nil
 	}
-	s.reach(row.Stacks[len(row.Stacks)-1])
+	if err := s.reach(row.Stacks[len(row.Stacks)-1]); err != nil {
+		return err
+	}
+	if use.scaled {
+		for i, stack := range row.Stacks {
+			s.add(stack, use.value(row.Values[i], row.Unit))
+		}
+		return nil
+	}
 	for i, stack := range row.Stacks {
-		s.add(stack, use.value(row.Values[i], row.Unit))
+		s.add(stack, row.Values[i])
 	}
+	return nil
 }
 
 func (s *stackSums) add(stack uint32, v int64) {
@@ -194,19 +163,38 @@ func (s *stackSums) add(stack uint32, v int64) {
 	s.saturated = s.saturated || clipped
 }
 
-func (s *stackSums) addSpans(row *Row, use rowUse, spans []uint64) {
+func (s *stackSums) addSpans(row *Row, use rowUse) error {
 	for _, sample := range row.Spans {
-		if slices.Contains(spans, sample.SpanID) {
-			s.reach(sample.Stack)
+		if slices.Contains(s.sel.Spans, sample.SpanID) {
+			if err := s.reach(sample.Stack); err != nil {
+				return err
+			}
 			s.add(sample.Stack, use.value(sample.Value, row.Unit))
 		}
 	}
+	return nil
 }
 
-// cut clears the sums of stacks that a block's list does not have and of those
-// outside the call site. It returns the sums, no longer than the list.
+// merge adds the sums of another part of the same rows.
+func (s *stackSums) merge(o *stackSums) {
+	if len(o.sums) > len(s.sums) {
+		s.sums, o.sums = o.sums, s.sums
+	}
+	for stack, v := range o.sums {
+		if v != 0 {
+			s.add(uint32(stack), v)
+		}
+	}
+	s.saturated = s.saturated || o.saturated
+}
+
+// values returns the sums, by stack, of the stacks that the table has. Further
+// ones belong to profiles that came after the query began.
+func (s *stackSums) values() []int64 { return s.sums[:min(len(s.sums), len(s.table.Stacks))] }
+
+// cut is values without those outside the call site.
 func (s *stackSums) cut(callSite []string) []int64 {
-	sums := s.sums[:min(len(s.sums), len(s.table.Stacks))]
+	sums := s.values()
 	if callSite == nil {
 		return sums
 	}
@@ -217,43 +205,4 @@ func (s *stackSums) cut(callSite []string) []int64 {
 		}
 	}
 	return sums
-}
-
-// callSiteFilter tells which stacks begin with certain functions.
-type callSiteFilter struct {
-	t        *symbols.Table
-	callSite []string
-	known    map[uint32]bool
-	path     []uint32
-}
-
-func newCallSiteFilter(t *symbols.Table, callSite []string) *callSiteFilter {
-	return &callSiteFilter{t: t, callSite: callSite, known: map[uint32]bool{}}
-}
-
-func (f *callSiteFilter) keeps(stack uint32) bool {
-	keep, known := f.known[stack]
-	if !known {
-		keep = f.matches(f.t.Stacks[stack])
-		f.known[stack] = keep
-	}
-	return keep
-}
-
-func (f *callSiteFilter) matches(node uint32) bool {
-	f.path = f.path[:0]
-	for ; node != 0; node = f.t.Nodes[node].Parent {
-		f.path = append(f.path, f.t.Nodes[node].Location)
-	}
-	rest := f.callSite
-	for i := len(f.path) - 1; i >= 0 && len(rest) > 0; i-- {
-		l := f.t.Locations[f.path[i]]
-		for j := l.LineEnd; j > l.LineStart && len(rest) > 0; j-- {
-			if f.t.FunctionName(f.t.Lines[j-1].Function) != rest[0] {
-				return false
-			}
-			rest = rest[1:]
-		}
-	}
-	return len(rest) == 0
 }

@@ -2,75 +2,125 @@ package query
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
 )
 
-// Tree merges what sel selects into a call tree of function names.
-func Tree(ctx context.Context, qs []Queryable, sel Selection) (*tree.Tree, error) {
-	parts, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) (*tree.Tree, error) {
-		sums, err := sumStacks(ctx, q, &sel)
-		if err != nil {
-			return nil, err
-		}
-		t := tree.New()
-		for i := range sums {
-			addToTree(t, sums[i].table, sums[i].cut(sel.CallSite))
-			t.Saturated = t.Saturated || sums[i].saturated
-		}
-		return t, nil
-	})
-	if err != nil {
+// Tree merges what sel selects of a tenant's units into a call tree of function
+// names. It is whole: nothing is cut here, for what a unit would leave out as
+// small may add up to something large, and the numbers of what is shown must be
+// exact.
+func (e *Engine) Tree(ctx context.Context, tenant string, qs []Queryable, sel Selection) (*tree.Tree, error) {
+	b := e.budget()
+	sums := &treeSums{forest: e.forest(tenant), budget: b}
+	sums.mu.services = map[string]*serviceSums{}
+	if err := sumParts(ctx, qs, &sel, b, sums.add); err != nil {
 		return nil, err
 	}
-	if len(parts) == 0 {
-		return tree.New(), nil
+	t, err := sums.merge(ctx)
+	if err != nil || sel.CallSite == nil {
+		return t, err
 	}
-	out := parts[0]
-	for _, t := range parts[1:] {
-		out.Merge(t)
-	}
-	return out, nil
+	return t.FilterPrefix(sel.CallSite), nil
 }
 
-// addToTree adds the sums by stack to t, with a node for every frame: inlined
-// calls are frames of their own.
-func addToTree(t *tree.Tree, table *symbols.Table, sums []int64) {
-	self := make([]int64, len(table.Nodes))
-	needed := make([]bool, len(table.Nodes))
-	for stack, v := range sums {
+// treeSums are sums by node of the call trees of a tenant.
+type treeSums struct {
+	forest *forest
+	budget *budget
+
+	mu struct {
+		sync.Mutex
+		services map[string]*serviceSums
+	}
+}
+
+// serviceSums are sums by node of the call tree of one service.
+type serviceSums struct {
+	calls *calls
+
+	mu struct {
+		sync.Mutex
+		self      []int64
+		saturated bool
+	}
+}
+
+func (s *treeSums) service(name string) *serviceSums {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.mu.services[name]
+	if out == nil {
+		out = &serviceSums{calls: s.forest.service(name)}
+		s.mu.services[name] = out
+	}
+	return out
+}
+
+// add adds the sums of one part to those of its service.
+func (s *treeSums) add(ctx context.Context, p *part, sums *stackSums) error {
+	service := s.service(p.service)
+	places, err := service.calls.place(ctx, sums.table)
+	if err != nil {
+		return err
+	}
+	return service.add(places, sums, s.budget)
+}
+
+func (s *serviceSums) add(places []tree.NodeID, sums *stackSums, b *budget) error {
+	values := sums.values()
+	last := tree.Root
+	for stack, v := range values {
 		if v != 0 {
-			node := table.Stacks[stack]
-			self[node], _ = profile.AddSaturating(self[node], v)
-			needed[node] = true
+			last = max(last, places[stack])
 		}
 	}
-	for n := len(table.Nodes) - 1; n > 0; n-- {
-		if needed[n] {
-			needed[table.Nodes[n].Parent] = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if more := int(last) + 1 - len(s.mu.self); more > 0 {
+		if err := b.take(int64(more) * bytesPerSum); err != nil {
+			return err
+		}
+		s.mu.self = append(s.mu.self, make([]int64, more)...)
+	}
+	self := s.mu.self
+	saturated := sums.saturated
+	for stack, v := range values {
+		if v != 0 {
+			sum, clipped := profile.AddSaturating(self[places[stack]], v)
+			self[places[stack]] = sum
+			saturated = saturated || clipped
 		}
 	}
-	names := make([]tree.NameID, len(table.Functions)) // plus one; 0 is not yet known
-	frames := make([]tree.NodeID, len(table.Nodes))
-	t.Add(0, self[0])
-	for n := 1; n < len(table.Nodes); n++ {
-		if !needed[n] {
+	s.mu.saturated = s.mu.saturated || saturated
+	return nil
+}
+
+// merge returns the tree of all services. Nothing may be added any more.
+func (s *treeSums) merge(ctx context.Context) (*tree.Tree, error) {
+	var out *tree.Tree
+	for _, name := range slices.Sorted(maps.Keys(s.mu.services)) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		service := s.mu.services[name]
+		t := service.calls.shape().Part(service.mu.self)
+		t.Saturated = t.Saturated || service.mu.saturated
+		if err := s.budget.take(t.Bytes()); err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = t
 			continue
 		}
-		at := frames[table.Nodes[n].Parent]
-		l := table.Locations[table.Nodes[n].Location]
-		for i := l.LineEnd; i > l.LineStart; i-- {
-			f := table.Lines[i-1].Function
-			if names[f] == 0 {
-				names[f] = t.Name(table.FunctionName(f)) + 1
-			}
-			at = t.Child(at, names[f]-1)
-		}
-		frames[n] = at
-		if self[n] != 0 {
-			t.Add(at, self[n])
-		}
+		out.Merge(t)
 	}
+	if out == nil {
+		return tree.NewIn(s.forest.names), nil
+	}
+	return out, nil
 }

@@ -142,6 +142,22 @@ func (b *Builder) Merge(o *Builder) {
 	}
 }
 
+// Bytes estimates the memory held.
+func (b *Builder) Bytes() int64 {
+	n := int64(0)
+	for i := range b.groups {
+		n += groupBytes + int64(cap(b.groups[i].cells))*cellBytes
+	}
+	return n
+}
+
+// Memory of a cell, and of a group besides its cells and with an average set of
+// labels.
+const (
+	cellBytes  = 24
+	groupBytes = 512
+)
+
 // compactAt is the least number of loose cells worth sorting.
 const compactAt = 256
 

@@ -225,7 +225,12 @@ func (t *Tree) adopt(o *Tree) []NameID {
 // Shape returns the nodes of t without their values. It stays as it is while
 // nodes are added to t, and may be read at the same time.
 func (t *Tree) Shape() *Tree {
-	return &Tree{nodes: slices.Clip(t.nodes), names: t.names, texts: t.texts}
+	return &Tree{nodes: slices.Clip(t.nodes), names: t.names, texts: t.names.texts()}
+}
+
+// Bytes estimates the memory of the tree without its names.
+func (t *Tree) Bytes() int64 {
+	return int64(len(t.nodes))*(8+8) + int64(len(t.table))*4
 }
 
 // Part returns the tree of the nodes of a shape of which the own value, given by
