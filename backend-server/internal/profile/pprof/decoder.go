@@ -44,9 +44,8 @@ type Decoder struct {
 	plain    []byte // the message being decoded
 	out      profile.Profile
 
-	mappings, functions, locations, samples []span // the messages of each kind
-	types                                   []typeRef
-	periodType                              typeRef
+	found      [8][]span // the messages and strings of the profile, by field number
+	periodType typeRef
 
 	mappingIDs, functionIDs, locationIDs idTable
 
@@ -84,11 +83,8 @@ func (d *Decoder) Decode(raw []byte, opts Options) (*profile.Profile, error) {
 		return nil, tooLarge("uncompressed", d.opts.MaxSize)
 	}
 	d.begin()
-	if err := d.walk(); err != nil {
-		return nil, err
-	}
 	for _, step := range [...]func(*Decoder) error{
-		(*Decoder).decodeTypes, (*Decoder).decodeMappings, (*Decoder).decodeFunctions,
+		(*Decoder).walk, (*Decoder).decodeStrings, (*Decoder).decodeTypes, (*Decoder).decodeMappings, (*Decoder).decodeFunctions,
 		(*Decoder).decodeLocations, (*Decoder).decodeSamples,
 	} {
 		if err := step(d); err != nil {
@@ -128,23 +124,31 @@ func (d *Decoder) begin() {
 		Lines: o.Lines[:0], Locations: o.Locations[:0], Frames: o.Frames[:0], Samples: o.Samples[:0],
 		Values: o.Values[:0], LabelSets: o.LabelSets[:0],
 	}
-	d.mappings, d.functions, d.locations, d.samples = d.mappings[:0], d.functions[:0], d.locations[:0], d.samples[:0]
-	d.types, d.periodType, d.maxLines = d.types[:0], typeRef{}, 0
+	for i := range d.found {
+		d.found[i] = d.found[i][:0]
+	}
+	d.periodType, d.maxLines = typeRef{}, 0
 	d.names.reset()
 	d.labels.reset()
 }
 
 // readType reads a ValueType message.
-func readType(b []byte) (typeRef, error) {
+func readType(b []byte, at span) (typeRef, error) {
 	var n numberFields
-	err := n.read(b, 2)
+	err := n.read(b, at, 2)
 	return typeRef{n[1], n[2]}, err
 }
 
-// decodeTypes resolves the sample types and the period type.
+// decodeTypes decodes the sample types and resolves the period type.
 func (d *Decoder) decodeTypes() error {
-	d.names.sent = len(d.out.Strings)
-	for _, ref := range d.types {
+	if len(d.found[fieldType]) == 0 {
+		return malformed("sample_type is missing: the profile has no sample types")
+	}
+	for i, at := range d.found[fieldType] {
+		ref, err := readType(d.plain, at)
+		if err != nil {
+			return malformed("sample_type[%d]: %w", i, err)
+		}
 		vt, err := d.valueType(ref, "sample_type")
 		if err != nil {
 			return err

@@ -38,9 +38,9 @@ func (t *labelTable) forget() {
 }
 
 // label decodes a label. Numeric ones are skipped.
-func (d *Decoder) label(b []byte) error {
+func (d *Decoder) label(at span) error {
 	var n numberFields
-	if err := n.read(b, 4); err != nil {
+	if err := n.read(d.plain, at, 4); err != nil {
 		return err
 	}
 	k, err := d.stringAt(n[1], "label.key")

@@ -80,18 +80,16 @@ func appendWithoutShapes(b []byte, name string) []byte {
 // bracketed returns the length of the bracketed section that s begins with, or
 // 0 if it is not closed.
 func bracketed(s string) int {
-	depth := 0
-	for i := range len(s) {
-		switch s[i] {
-		case '[':
-			depth++
-		case ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+	for depth, end := 0, 0; ; {
+		i := strings.IndexByte(s[end:], ']')
+		if i < 0 {
+			return 0
+		}
+		depth += strings.Count(s[end:end+i], "[") - 1
+		if end += i + 1; depth == 0 {
+			return end
 		}
 	}
-	return 0
 }
 
 // intern makes the arena's bytes from start on a string of the profile.

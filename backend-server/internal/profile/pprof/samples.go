@@ -1,16 +1,14 @@
 package pprof
 
 import (
-	"slices"
-
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 // decodeSamples fills Samples, Frames and Values, dropping what normalisation
 // drops.
 func (d *Decoder) decodeSamples() error {
-	for n, at := range d.samples {
-		if err := d.sample(d.plain[at.start:at.end]); err != nil {
+	for n, at := range d.found[fieldSample] {
+		if err := d.sample(at); err != nil {
 			return malformed("sample[%d]: %w", n, err)
 		}
 	}
@@ -19,22 +17,13 @@ func (d *Decoder) decodeSamples() error {
 
 // sample decodes one sample. Its frames and values go straight to where they
 // stay, and are taken back if the sample is dropped.
-func (d *Decoder) sample(b []byte) error {
+func (d *Decoder) sample(at span) error {
 	o := &d.out
 	s := profile.Sample{FrameStart: uint32(len(o.Frames))}
 	firstValue := len(o.Values)
 	d.labels.sent = d.labels.sent[:0]
-	for i := 0; i < len(b); {
-		var err error
-		if start, end := embedded(b, i+1); b[i]&0x87 == wireBytes && end >= 0 {
-			err = d.samplePart(uint64(b[i]>>3), b[start:end])
-			i = end
-		} else {
-			i, err = d.sampleField(b, i)
-		}
-		if err != nil {
-			return err
-		}
+	if err := d.sampleFields(at); err != nil {
+		return err
 	}
 	if got := len(o.Values) - firstValue; got != len(o.Types) {
 		return malformed("has %d values; sample_type has %d entries", got, len(o.Types))
@@ -52,15 +41,45 @@ func (d *Decoder) sample(b []byte) error {
 	return nil
 }
 
+// sampleFields takes the fields of a sample. Those with a length are packed
+// numbers and labels; two numbers or fewer may come without, as values do from
+// Go.
+func (d *Decoder) sampleFields(at span) error {
+	b := d.plain[:at.end]
+	for i := int(at.start); i < len(b); {
+		switch {
+		case b[i]&isMessage == wireBytes:
+			if start, end := embedded(b, i+1); end >= 0 {
+				if err := d.samplePart(b[i]>>3, span{uint32(start), uint32(end)}); err != nil {
+					return err
+				}
+				i = end
+				continue
+			}
+		case b[i] == 2<<3|wireVarint:
+			if v, next := uvarint(b, i+1); next >= 0 {
+				d.out.Values = append(d.out.Values, int64(v))
+				i = next
+				continue
+			}
+		}
+		var err error
+		if i, err = d.sampleField(b, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // samplePart takes a field of a sample that has a length.
-func (d *Decoder) samplePart(number uint64, b []byte) error {
+func (d *Decoder) samplePart(number uint8, at span) error {
 	switch number {
 	case 1:
-		return d.frames(b)
+		return d.frames(d.plain[at.start:at.end])
 	case 2:
-		return d.values(b)
+		return d.values(d.plain[at.start:at.end])
 	case 3:
-		return d.label(b)
+		return d.label(at)
 	}
 	return nil
 }
@@ -70,34 +89,27 @@ func (d *Decoder) sampleField(b []byte, i int) (int, error) {
 	var f wireField
 	i, err := f.next(b, i)
 	switch {
-	case err != nil:
+	case err != nil || f.number == 0 || f.number > 3:
 	case f.wire == wireBytes:
-		err = d.samplePart(f.number, f.data)
-	case f.number > 3:
-	case f.number == 0:
-	case f.number < 3 && f.wire == wireVarint:
-		if f.number == 2 {
-			d.out.Values = append(d.out.Values, int64(f.num))
-			break
-		}
+		err = d.samplePart(uint8(f.number), span{uint32(i - len(f.data)), uint32(i)})
+	case f.wire != wireVarint || f.number == 3:
+		err = errType
+	case f.number == 2:
+		d.out.Values = append(d.out.Values, int64(f.num))
+	default:
 		index, ok := d.locationIDs.find(f.num)
 		if !ok {
 			return i, unknownLocation(f.num)
 		}
 		d.out.Frames = append(d.out.Frames, index)
-	default:
-		err = errType
 	}
 	return i, err
 }
 
 // frames appends the locations of the packed IDs in b to Frames.
 func (d *Decoder) frames(b []byte) error {
-	// There are at most as many IDs as bytes.
-	d.out.Frames = slices.Grow(d.out.Frames, len(b))
-	out, n := d.out.Frames[len(d.out.Frames):len(d.out.Frames)+len(b)], 0
-	inOrder := d.locationIDs.inOrder
-	for i := 0; i < len(b); n++ {
+	out, inOrder := d.out.Frames, d.locationIDs.inOrder
+	for i := 0; i < len(b); {
 		id := uint64(b[i])
 		if id < 0x80 {
 			i++
@@ -114,9 +126,9 @@ func (d *Decoder) frames(b []byte) error {
 				return unknownLocation(id)
 			}
 		}
-		out[n] = index
+		out = append(out, index)
 	}
-	d.out.Frames = d.out.Frames[:len(d.out.Frames)+n]
+	d.out.Frames = out
 	return nil
 }
 

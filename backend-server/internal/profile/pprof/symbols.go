@@ -9,9 +9,9 @@ import (
 // decodeMappings fills Mappings; index 0 is "no mapping".
 func (d *Decoder) decodeMappings() error {
 	d.out.Mappings = append(d.out.Mappings, profile.Mapping{})
-	d.mappingIDs.reset(len(d.mappings), 1)
-	for n, at := range d.mappings {
-		m, id, err := d.mapping(d.plain[at.start:at.end])
+	d.mappingIDs.reset(len(d.found[fieldMapping]), 1)
+	for n, at := range d.found[fieldMapping] {
+		m, id, err := d.mapping(at)
 		if err == nil {
 			err = d.mappingIDs.addNew(id)
 		}
@@ -23,9 +23,9 @@ func (d *Decoder) decodeMappings() error {
 	return nil
 }
 
-func (d *Decoder) mapping(b []byte) (m profile.Mapping, id uint64, err error) {
+func (d *Decoder) mapping(at span) (m profile.Mapping, id uint64, err error) {
 	var n numberFields
-	if err = n.read(b, 10); err != nil {
+	if err = n.read(d.plain, at, 10); err != nil {
 		return m, 0, err
 	}
 	m = profile.Mapping{Start: n[2], Limit: n[3], Offset: n[4], HasFunctions: n[7] != 0}
@@ -38,9 +38,9 @@ func (d *Decoder) mapping(b []byte) (m profile.Mapping, id uint64, err error) {
 
 // decodeFunctions fills Functions.
 func (d *Decoder) decodeFunctions() error {
-	d.functionIDs.reset(len(d.functions), 0)
-	for n, at := range d.functions {
-		if err := d.function(d.plain[at.start:at.end]); err != nil {
+	d.functionIDs.reset(len(d.found[fieldFunction]), 0)
+	for n, at := range d.found[fieldFunction] {
+		if err := d.function(at); err != nil {
 			return malformed("function[%d]: %w", n, err)
 		}
 	}
@@ -48,9 +48,9 @@ func (d *Decoder) decodeFunctions() error {
 }
 
 // function decodes one function and appends it.
-func (d *Decoder) function(b []byte) error {
+func (d *Decoder) function(at span) error {
 	var n numberFields
-	if err := n.read(b, 5); err != nil {
+	if err := n.read(d.plain, at, 5); err != nil {
 		return err
 	}
 	if sent := uint64(d.names.sent); n[2] >= sent || n[3] >= sent || n[4] >= sent {
@@ -80,9 +80,9 @@ func (d *Decoder) functionStrings(n *numberFields) error {
 // decodeLocations fills Locations and Lines, and names the locations that came
 // without lines.
 func (d *Decoder) decodeLocations() error {
-	d.locationIDs.reset(len(d.locations), 0)
-	for n, at := range d.locations {
-		if err := d.location(d.plain[at.start:at.end]); err != nil {
+	d.locationIDs.reset(len(d.found[fieldLocation]), 0)
+	for n, at := range d.found[fieldLocation] {
+		if err := d.location(at); err != nil {
 			return malformed("location[%d]: %w", n, err)
 		}
 	}
@@ -90,35 +90,12 @@ func (d *Decoder) decodeLocations() error {
 }
 
 // location decodes one location and appends it.
-func (d *Decoder) location(b []byte) error {
-	loc := profile.Location{LineStart: uint32(len(d.out.Lines))}
+func (d *Decoder) location(at span) error {
 	var n numberFields
-	for i := 0; i < len(b); {
-		switch tag := b[i]; tag {
-		case 1<<3 | wireVarint, 2<<3 | wireVarint, 3<<3 | wireVarint:
-			var v uint64
-			if i+1 < len(b) && b[i+1] < 0x80 {
-				v = uint64(b[i+1])
-				i += 2
-			} else if i+2 < len(b) && b[i+2] < 0x80 {
-				v = uint64(b[i+1]&0x7f) | uint64(b[i+2])<<7
-				i += 3
-			} else if v, i = uvarint(b, i+1); i < 0 {
-				return errVarint
-			}
-			n[tag>>3] = v
-			continue
-		case 4<<3 | wireBytes:
-			if start, end := embedded(b, i+1); end >= 0 {
-				if err := d.line(b[start:end]); err != nil {
-					return err
-				}
-				i = end
-				continue
-			}
-		}
-		var err error
-		if i, err = d.locationField(b, i, &n); err != nil {
+	loc := profile.Location{LineStart: uint32(len(d.out.Lines))}
+	if !d.usualLocation(at, &n) {
+		d.out.Lines = d.out.Lines[:loc.LineStart]
+		if err := d.anyLocation(at, &n); err != nil {
 			return err
 		}
 	}
@@ -140,29 +117,74 @@ func (d *Decoder) location(b []byte) error {
 	return nil
 }
 
-// locationField takes the field of a location at b[i:], whatever it is.
-func (d *Decoder) locationField(b []byte, i int, n *numberFields) (int, error) {
-	var f wireField
-	i, err := f.next(b, i)
-	if err != nil {
-		return i, err
-	}
-	switch f.number {
-	case 1, 2, 3, 5:
-		n[f.number], err = f.value()
-	case 4:
-		if f.wire != wireBytes {
-			return i, errType
+// usualLocation decodes a location whose fields, in any order, are an ID, a
+// mapping and a function and a line number for each line, of one or two bytes
+// each, and an address. It gives up on any other, leaving lines behind.
+func (d *Decoder) usualLocation(at span, n *numberFields) bool {
+	b, i, end := d.plain, int(at.start), int(at.end)
+	for i < end && i+16 <= len(b) {
+		switch tag := b[i]; tag {
+		case 1<<3 | wireVarint, 2<<3 | wireVarint:
+			if n[tag>>3], i = short(b, i+1); n[tag>>3] > maxShort {
+				return false
+			}
+		case 3<<3 | wireVarint:
+			if n[3], i = uvarint(b, i+1); i < 0 {
+				return false
+			}
+		case 4<<3 | wireBytes:
+			if b[i+2] != 1<<3|wireVarint {
+				return false
+			}
+			stop := i + 2 + int(b[i+1])
+			function, next := short(b, i+3)
+			line := uint64(0)
+			if next < stop && b[next] == 2<<3|wireVarint {
+				line, next = short(b, next+1)
+			}
+			index, known := d.functionIDs.find(function)
+			if next != stop || !known || function > maxShort || line > maxShort {
+				return false
+			}
+			d.out.Lines = append(d.out.Lines, profile.Line{Function: index, Line: int64(line)})
+			i = next
+		default:
+			return false
 		}
-		err = d.line(f.data)
 	}
-	return i, err
+	return i == end
+}
+
+// anyLocation decodes a location of any layout.
+func (d *Decoder) anyLocation(at span, n *numberFields) error {
+	*n = numberFields{}
+	b := d.plain[:at.end]
+	for i := int(at.start); i < len(b); {
+		var f wireField
+		var err error
+		if i, err = f.next(b, i); err != nil {
+			return err
+		}
+		switch f.number {
+		case 1, 2, 3, 5:
+			n[f.number], err = f.value()
+		case 4:
+			if f.wire != wireBytes {
+				return errType
+			}
+			err = d.line(span{uint32(i - len(f.data)), uint32(i)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // line decodes a line and appends it.
-func (d *Decoder) line(b []byte) error {
+func (d *Decoder) line(at span) error {
 	var n numberFields
-	if err := n.read(b, 3); err != nil {
+	if err := n.read(d.plain, at, 3); err != nil {
 		return err
 	}
 	function, ok := d.functionIDs.find(n[1])

@@ -33,16 +33,18 @@ type wireField struct {
 	data   []byte
 }
 
+// moreBytes are the bits that say that another byte of a varint follows.
+const moreBytes = 0x8080808080808080
+
 // uvarint reads the varint at b[i:] and returns the position behind it, or -1.
 // As in google/pprof, bits beyond the 64th are lost. The call costs more than
 // short numbers do, so the hottest loops look at the first two bytes themselves.
 func uvarint(b []byte, i int) (uint64, int) {
 	if i+8 <= len(b) {
-		const more = 0x8080808080808080 // the bits that say that another byte follows
 		w := binary.LittleEndian.Uint64(b[i:])
-		if last := ^w & more; last != 0 {
+		if last := ^w & moreBytes; last != 0 {
 			w &= last ^ (last - 1) // what lies behind the number
-			w &^= more
+			w &^= moreBytes
 			// Closing the gaps between 8 groups of 7 bits, then 4 of 14, then 2 of 28.
 			w = w&0x007f007f007f007f | w&0x7f007f007f007f00>>1
 			w = w&0x00003fff00003fff | w&0x3fff00003fff0000>>2
@@ -70,30 +72,46 @@ type numberFields [8]uint64
 // numberFields keeps.
 const isNumber = 0xff &^ (7 << 3)
 
-// read reads a message in which the fields up to known are numbers.
-func (n *numberFields) read(b []byte, known uint64) error {
-	for i := 0; i < len(b); {
+// read reads the message b[at.start:at.end], in which the fields up to known
+// are numbers.
+func (n *numberFields) read(b []byte, at span, known uint64) error {
+	i, end := int(at.start), int(at.end)
+	for i < end {
 		tag := b[i]
-		if tag&isNumber != 0 || i+1 >= len(b) {
+		if tag&isNumber != 0 || i+3 > len(b) {
 			var err error
-			if i, err = n.other(b, i, known); err != nil {
+			if i, err = n.other(b[:end], i, known); err != nil {
 				return err
 			}
 			continue
 		}
-		v := uint64(b[i+1])
-		if v < 0x80 {
-			i += 2
-		} else if i+2 < len(b) && b[i+2] < 0x80 {
-			v = v&0x7f | uint64(b[i+2])<<7
-			i += 3
-		} else if v, i = uvarint(b, i+1); i < 0 {
-			return errVarint
+		v, next := short(b, i+1)
+		if v > maxShort {
+			if v, next = uvarint(b[:end], i+1); next < 0 {
+				return errVarint
+			}
 		}
-		n[tag>>3&7] = v
+		n[tag>>3&7], i = v, next
+	}
+	if i > end {
+		return errVarint
 	}
 	return nil
 }
+
+// short reads the varint at b[i:] if it has one byte or two. Of a longer one it
+// returns something above maxShort. It may look at one byte more than there is,
+// so that b must be longer than the message, and the position be checked.
+func short(b []byte, i int) (v uint64, next int) {
+	v = uint64(b[i])
+	if v >= 0x80 {
+		return v&0x7f | uint64(b[i+1])<<7, i + 2
+	}
+	return v, i + 1
+}
+
+// maxShort is the largest number that short reads.
+const maxShort = 1<<14 - 1
 
 // other reads the field at b[i:], whatever it is.
 func (n *numberFields) other(b []byte, i int, known uint64) (int, error) {
