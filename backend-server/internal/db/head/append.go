@@ -112,8 +112,7 @@ type newRow struct {
 // appender is the memory that appending needs; it is reused.
 type appender struct {
 	mapper symbols.Mapper
-	target *symbols.Interner // what mapper translates to
-	source *profile.Profile  // and from
+	found  []uint32 // the stack of each sample
 
 	order     []uint64 // stack index<<32 | sample index
 	stacks    []uint32 // distinct, ascending
@@ -126,18 +125,17 @@ type appender struct {
 	saturated int
 }
 
-func (a *appender) forget() { a.target, a.source = nil, nil }
+func (a *appender) forget() { a.mapper.Forget() }
 
 // collect interns the record's stacks and sums its samples by stack.
 func (a *appender) collect(p *partition, rec *profile.Record) {
 	prof := rec.Profile
-	if a.target != p.in || a.source != prof {
-		a.mapper.Reset(p.in, prof)
-		a.target, a.source = p.in, prof
-	}
+	a.mapper.Reset(p.in, prof)
+	a.mapper.Digest(prof.Samples[rec.SampleStart:rec.SampleEnd])
+	a.found = a.mapper.Stacks(a.found[:0])
 	a.order = a.order[:0]
-	for i := rec.SampleStart; i < rec.SampleEnd; i++ {
-		a.order = append(a.order, uint64(a.mapper.Stack(&prof.Samples[i]))<<32|uint64(uint32(i)))
+	for i, stack := range a.found {
+		a.order = append(a.order, uint64(stack)<<32|uint64(uint32(rec.SampleStart+i)))
 	}
 	slices.Sort(a.order)
 	a.stacks, a.first, a.saturated = a.stacks[:0], a.first[:0], 0

@@ -2,7 +2,6 @@ package symbols
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/cursor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -85,11 +84,12 @@ const LostName = "[lost symbols]"
 // destroyed, it fills the gap with entries named LostName. A tail that cannot
 // be read is Corrupt; the tables may then hold part of it, which is harmless.
 func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
+	in.found = nil
 	r := tailReader{cursor.New("symbol tail", b)}
 	first, n := r.section(len(in.t.Strings))
 	in.fill(Mark{Strings: first})
 	for range n {
-		in.replayString(r.Text())
+		in.t.Strings = append(in.t.Strings, in.text.cloneBytes(r.Take(r.Uvarint())))
 	}
 	first, n = r.section(len(in.t.Mappings))
 	in.fill(Mark{Mappings: first})
@@ -97,13 +97,13 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 		m := profile.Mapping{Start: r.Uvarint(), Limit: r.Uvarint(), Offset: r.Uvarint()}
 		m.File, m.BuildID = r.Index(len(in.t.Strings)), r.Index(len(in.t.Strings))
 		m.HasFunctions = r.Uvarint() != 0
-		in.addMappingAt(m)
+		in.t.Mappings = append(in.t.Mappings, m)
 	}
 	first, n = r.section(len(in.t.Functions))
 	in.fill(Mark{Functions: first})
 	for range n {
 		f := profile.Function{Name: r.Index(len(in.t.Strings)), SystemName: r.Index(len(in.t.Strings)), Filename: r.Index(len(in.t.Strings)), StartLine: r.Varint()}
-		in.addFunctionAt(f)
+		in.t.Functions = append(in.t.Functions, f)
 	}
 	first, n = r.section(len(in.t.Locations))
 	in.fill(Mark{Locations: first})
@@ -122,7 +122,7 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 		if r.Err() != nil {
 			break
 		}
-		in.addNodeAt(Node{Parent: uint32(size - up), Location: loc})
+		in.t.Nodes = append(in.t.Nodes, Node{Parent: uint32(size - up), Location: loc})
 	}
 	first, n = r.section(len(in.t.Stacks))
 	in.fill(Mark{Stacks: first})
@@ -131,17 +131,9 @@ func (in *Interner) ReplayTail(b []byte) ([]byte, error) {
 		if r.Err() != nil {
 			break
 		}
-		in.addStackAt(node)
+		in.t.Stacks = append(in.t.Stacks, node)
 	}
 	return r.Rest(), r.Err()
-}
-
-// replayString keeps s.
-func (in *Interner) replayString(s string) {
-	i := uint32(len(in.t.Strings))
-	in.t.Strings = append(in.t.Strings, s)
-	in.textBytes += int64(len(s))
-	in.strings.insertNew(maphash.String(in.seed, s), i, func(j uint32) bool { return in.t.Strings[j] == s }, in.rehashString)
 }
 
 func (in *Interner) replayLocation(r *tailReader) {
@@ -153,92 +145,30 @@ func (in *Interner) replayLocation(r *tailReader) {
 	}
 	l.LineEnd = uint32(len(in.t.Lines))
 	if r.Err() == nil {
-		in.addLocationAt(l)
+		in.t.Locations = append(in.t.Locations, l)
 	}
-}
-
-// The add…At functions append an entry whatever there is already: replay must
-// give every entry the index it had. Only the first of equal ones is indexed:
-// a chain of the many entries that fill a gap would be searched without end.
-
-func (in *Interner) addMappingAt(m profile.Mapping) {
-	i := uint32(len(in.t.Mappings))
-	in.t.Mappings = append(in.t.Mappings, m)
-	same := func(j uint32) bool { return in.t.Mappings[j] == m }
-	in.mappings.insertNew(hashMapping(m), i, same, func(i uint32) uint64 { return hashMapping(in.t.Mappings[i]) })
-}
-
-func (in *Interner) addFunctionAt(f profile.Function) {
-	i := uint32(len(in.t.Functions))
-	in.t.Functions = append(in.t.Functions, f)
-	same := func(j uint32) bool { return in.t.Functions[j] == f }
-	in.functions.insertNew(hashFunction(f), i, same, func(i uint32) uint64 { return hashFunction(in.t.Functions[i]) })
-}
-
-func (in *Interner) addLocationAt(l profile.Location) {
-	i := uint32(len(in.t.Locations))
-	in.t.Locations = append(in.t.Locations, l)
-	lines := in.t.Lines[l.LineStart:l.LineEnd]
-	same := func(j uint32) bool { return in.sameLocation(j, l.Mapping, l.Address, lines) }
-	in.locations.insertNew(in.rehashLocation(i), i, same, in.rehashLocation)
-}
-
-func (in *Interner) addNodeAt(n Node) {
-	i := uint32(len(in.t.Nodes))
-	in.t.Nodes = append(in.t.Nodes, n)
-	same := func(j uint32) bool { return in.t.Nodes[j] == n }
-	in.children.insertNew(hashNode(n), i, same, func(i uint32) uint64 { return hashNode(in.t.Nodes[i]) })
-}
-
-func (in *Interner) addStackAt(node uint32) {
-	i, hash := uint32(len(in.t.Stacks)), in.hashStack(node)
-	in.t.Stacks = append(in.t.Stacks, node)
-	in.stackHashes = append(in.stackHashes, hash)
-	same := func(j uint32) bool { return in.samePath(in.t.Stacks[j], node) }
-	in.stacks.insertNew(hash, i, same, func(i uint32) uint64 { return in.stackHashes[i] })
-}
-
-func (in *Interner) hashStack(node uint32) uint64 {
-	depth := uint64(0)
-	for n := node; n != 0; n = in.t.Nodes[n].Parent {
-		depth++
-	}
-	hash := depth + 1
-	for n := node; n != 0; n = in.t.Nodes[n].Parent {
-		hash = mix(hash, uint64(in.t.Nodes[n].Location))
-	}
-	return hash
-}
-
-func (in *Interner) samePath(a, b uint32) bool {
-	for a != b && a != 0 && b != 0 {
-		if in.t.Nodes[a].Location != in.t.Nodes[b].Location {
-			return false
-		}
-		a, b = in.t.Nodes[a].Parent, in.t.Nodes[b].Parent
-	}
-	return a == b
 }
 
 // fill pads each table up to the size in m with entries named LostName.
 func (in *Interner) fill(m Mark) {
-	for int(m.Strings) > len(in.t.Strings) {
-		in.replayString(LostName)
+	t := &in.t
+	for int(m.Strings) > len(t.Strings) {
+		t.Strings = append(t.Strings, LostName)
 	}
-	for int(m.Mappings) > len(in.t.Mappings) {
-		in.addMappingAt(profile.Mapping{})
+	for int(m.Mappings) > len(t.Mappings) {
+		t.Mappings = append(t.Mappings, profile.Mapping{})
 	}
-	for int(m.Functions) > len(in.t.Functions) {
-		in.addFunctionAt(in.t.Functions[lostFunction])
+	for int(m.Functions) > len(t.Functions) {
+		t.Functions = append(t.Functions, t.Functions[lostFunction])
 	}
-	for int(m.Locations) > len(in.t.Locations) {
-		in.addLocationAt(in.t.Locations[lostLocation])
+	for int(m.Locations) > len(t.Locations) {
+		t.Locations = append(t.Locations, t.Locations[lostLocation])
 	}
-	for int(m.Nodes) > len(in.t.Nodes) {
-		in.addNodeAt(Node{Parent: 0, Location: lostLocation})
+	for int(m.Nodes) > len(t.Nodes) {
+		t.Nodes = append(t.Nodes, Node{Parent: 0, Location: lostLocation})
 	}
-	for int(m.Stacks) > len(in.t.Stacks) {
-		in.addStackAt(lostNode)
+	for int(m.Stacks) > len(t.Stacks) {
+		t.Stacks = append(t.Stacks, lostNode)
 	}
 }
 
