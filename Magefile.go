@@ -33,7 +33,10 @@ func Test(ctx context.Context) error { return dev.Test(ctx) }
 // Lint runs the checks that run no tests.
 func Lint(ctx context.Context) error { return dev.Lint(ctx) }
 
-// Bench runs the Go benchmarks.
+// Fuzz runs every fuzz target for 10 minutes, or for HEARTH_FUZZ_TIME.
+func Fuzz(ctx context.Context) error { return dev.Fuzz(ctx) }
+
+// Bench runs the benchmarks of the code and of the whole server, see HEARTH_BENCH_… in tools/dev/bench.go.
 func Bench(ctx context.Context) error { return dev.Bench(ctx) }
 
 // E2E builds everything and runs the browser tests.

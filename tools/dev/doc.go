@@ -9,6 +9,8 @@
 //	run.go      everything up, one page, Ctrl-C ends it
 //	grafana.go  where the page is shown: a Grafana, Docker, the plugin host
 //	test.go     all checks, one summary
+//	fuzz.go     every fuzz target for a while
+//	bench.go    benchmarks of the code and of the whole server
 //	chrome.go   the browser of the browser tests
 //
 // Invariants:

@@ -53,6 +53,7 @@ func steps() []step {
 		{name: "Go: vet", do: func(ctx context.Context) error { return run(ctx, "go", "vet", "./...") }},
 		{name: "Go: tests", do: goTests},
 		{name: "Go: tests, race detector", do: goRaceTests},
+		{name: "Go: fuzz", do: fuzzBriefly},
 		{name: "TypeScript: install", do: func(ctx context.Context) error { return npmInstall(ctx, ".") }},
 		{name: "TypeScript: types", needs: []string{"TypeScript: install"}, do: script(".", "typecheck")},
 		{name: "TypeScript: lint", needs: []string{"TypeScript: install"}, do: script(".", "lint")},
@@ -183,9 +184,4 @@ func Browser(ctx context.Context) error {
 		return err
 	}
 	return runWith(ctx, append(os.Environ(), "CHROME_PATH="+chrome), "npm", "run", "--silent", "--prefix", "tests", "e2e")
-}
-
-// Bench runs the benchmarks.
-func Bench(ctx context.Context) error {
-	return run(ctx, "go", "test", "-run=^$", "-bench=.", "-benchmem", "./backend-server/...", "./pkg/...")
 }

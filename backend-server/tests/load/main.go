@@ -1,146 +1,140 @@
-// Command load replays pprof files against a server that speaks the Pyroscope
-// API and prints what that costs the server: CPU time of its process, memory,
-// and latencies.
-//
-//	load -url http://localhost:4040 -pid PID [-dir FILES] [-series 20] [-span 6h]
-//
-// Every series takes its next file each interval, with the time rewritten, so
-// the same flags push the same profiles. CPU time is read from /proc, so the
-// server has to run on the same machine; a busy machine makes all figures
-// worse, which is why two servers are compared in one run, on one machine.
-//
-// The stages: push; query (what is in memory); flush; query again (what is on
-// the disk). With -json the figures can be read by another program.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // options are the command's flags.
 type options struct {
-	url, dir  string
-	pid       int
-	series    int
-	services  int
-	workers   int
-	span      time.Duration
-	interval  time.Duration
-	flushPath string
-	flushJSON bool
-	minTime   time.Duration
-	asJSON    bool
-	end       int64
+	profiles string
+	binary   string
+	peer     string
+	modes    string
+	series   int
+	services int
+	span     time.Duration
+	quick    bool
+	asJSON   bool
+	keep     bool
+
+	end      int64         // of all spans, in milliseconds since the epoch
+	minTime  time.Duration // spent on each query
+	patience time.Duration // longest wait for background work to end
+	log      io.Writer     // progress
 }
 
+// testProfiles are profiles that are always at hand.
+const testProfiles = "backend-server/internal/profile/pprof/testdata"
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	var o options
+func run(ctx context.Context, args []string, out io.Writer) error {
+	o := options{log: os.Stderr}
 	fl := flag.NewFlagSet("load", flag.ContinueOnError)
-	fl.StringVar(&o.url, "url", "http://localhost:4040", "base URL of the server")
-	fl.IntVar(&o.pid, "pid", 0, "the server's process")
-	fl.StringVar(&o.dir, "dir", "backend-server/internal/profile/pprof/testdata", "folder of pprof files, searched to the bottom")
+	fl.StringVar(&o.profiles, "profiles", testProfiles, "folder of pprof files, searched to the bottom; each folder in it is a program")
+	fl.StringVar(&o.binary, "binary", "", "server to measure; empty means to build it from ./backend-server")
+	fl.StringVar(&o.peer, "peer", "", "binary of Grafana Pyroscope, to be measured beside it")
+	fl.StringVar(&o.modes, "peer-modes", "v1,v2", "storage engines of the peer to measure")
 	fl.IntVar(&o.series, "series", 20, "number of series")
 	fl.IntVar(&o.services, "services", 5, "number of services they are spread over")
-	fl.IntVar(&o.workers, "workers", 4, "concurrent pushes")
-	fl.DurationVar(&o.span, "span", time.Hour, "time that the profiles span")
-	fl.DurationVar(&o.interval, "interval", 15*time.Second, "time between two profiles of a series")
-	fl.StringVar(&o.flushPath, "flush", "/ingester/flush", "path that is posted to between the two rounds of queries")
-	fl.BoolVar(&o.flushJSON, "flush-rpc", false, "the flush path is a connect RPC without arguments")
-	fl.DurationVar(&o.minTime, "min-time", time.Second, "least time spent on each query: the CPU clock ticks every 10 ms")
-	fl.Int64Var(&o.end, "end", 0, "end of the span in milliseconds since the epoch; 0 for now")
+	fl.DurationVar(&o.span, "span", 24*time.Hour, "time that the long run's profiles span")
+	fl.BoolVar(&o.quick, "quick", false, "a quarter of the series, short spans, few repetitions: shows that it works")
+	fl.BoolVar(&o.keep, "keep", false, "do not remove the servers' data and logs")
 	fl.BoolVar(&o.asJSON, "json", false, "print JSON")
 	if err := fl.Parse(args); err != nil {
 		return err
 	}
-	if o.end == 0 {
-		o.end = time.Now().UnixMilli()
-	}
-	o.end -= o.end % o.interval.Milliseconds()
-	report, err := measure(ctx, &o)
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
-	if o.asJSON {
-		return json.NewEncoder(os.Stdout).Encode(report)
+	dir, err := os.MkdirTemp("", "hearth-bench")
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
 	}
-	report.print(os.Stdout)
+	if o.keep {
+		fmt.Fprintln(o.log, "data and logs are kept in", dir)
+	} else {
+		defer os.RemoveAll(dir) // nothing is lost if it stays
+	}
+	report, err := measure(ctx, &o, dir)
+	switch {
+	case report == nil: // nothing was measured
+	case o.asJSON:
+		err = errors.Join(err, json.NewEncoder(out).Encode(report))
+	default:
+		err = errors.Join(err, report.print(out))
+	}
+	return err
+}
+
+// check completes the options and says what is wrong with them.
+func (o *options) check() error {
+	o.minTime, o.patience = time.Second, 2*time.Minute
+	if o.quick {
+		o.series, o.services, o.span = max(4, o.series/4), min(o.services, 2), min(o.span, 2*time.Hour)
+		o.minTime, o.patience = 200*time.Millisecond, 20*time.Second
+	}
+	switch {
+	case o.series < 2:
+		return fmt.Errorf("-series is %d; there must be at least 2, one of each kind", o.series)
+	case o.services < 1:
+		return fmt.Errorf("-services is %d; there must be at least 1", o.services)
+	case o.span < time.Hour:
+		return fmt.Errorf("-span is %s; it must be at least 1h", o.span)
+	}
+	o.end = time.Now().Truncate(longInterval).UnixMilli()
 	return nil
 }
 
-// report is what was measured.
-type report struct {
-	Profiles      int     `json:"profiles"`
-	Refused       int     `json:"refused"`
-	SentBytes     int64   `json:"sent_bytes"`
-	PushCPUMillis float64 `json:"push_cpu_ms_per_profile"`
-	PushMedian    float64 `json:"push_median_ms"`
-	PushP99       float64 `json:"push_p99_ms"`
-	MaxRSS        int64   `json:"max_rss_bytes"`
-	FlushCPU      float64 `json:"flush_cpu_ms_per_profile"`
-	Queries       []timed `json:"queries"`
-}
-
-// timed is one kind of query, before and after the flush.
-type timed struct {
-	Name                 string  `json:"name"`
-	MemoryCPU, MemoryMed float64 // milliseconds
-	DiskCPU, DiskMed     float64
-}
-
-func (r *report) print(w *os.File) {
-	fmt.Fprintf(w, "pushed %d profiles (%d refused), %.1f KiB each as sent\n", r.Profiles, r.Refused, float64(r.SentBytes)/float64(max(r.Profiles, 1))/1024)
-	fmt.Fprintf(w, "push: %.3f ms CPU a profile, median %.1f ms, 99th percentile %.1f ms; peak memory %.1f MiB\n", r.PushCPUMillis, r.PushMedian, r.PushP99, float64(r.MaxRSS)/(1<<20))
-	fmt.Fprintf(w, "flush: %.3f ms CPU a profile\n", r.FlushCPU)
-	fmt.Fprintf(w, "%-36s %14s %14s %14s %14s\n", "query", "memory CPU ms", "median ms", "disk CPU ms", "median ms")
-	for _, q := range r.Queries {
-		fmt.Fprintf(w, "%-36s %14.2f %14.2f %14.2f %14.2f\n", q.Name, q.MemoryCPU, q.MemoryMed, q.DiskCPU, q.DiskMed)
-	}
-}
-
-func measure(ctx context.Context, o *options) (*report, error) {
-	files, err := loadFiles(o.dir)
+// measure makes all runs on all servers. After an error the report has what was
+// measured before it.
+func measure(ctx context.Context, o *options, dir string) (*report, error) {
+	corpus, err := loadCorpus(o.profiles)
 	if err != nil {
 		return nil, err
 	}
-	r := new(report)
-	if err := push(ctx, o, files, r); err != nil {
-		return nil, err
-	}
-	queries := mix(o)
-	for _, q := range queries {
-		cpu, med, err := repeat(ctx, o, q)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", q.name, err)
-		}
-		r.Queries = append(r.Queries, timed{Name: q.name, MemoryCPU: cpu, MemoryMed: med})
-	}
-	before := cpuTime(o.pid)
-	if err := flush(ctx, o); err != nil {
-		return nil, err
-	}
-	r.FlushCPU = millis(cpuTime(o.pid)-before) / float64(max(r.Profiles, 1))
-	for i, q := range queries {
-		if r.Queries[i].DiskCPU, r.Queries[i].DiskMed, err = repeat(ctx, o, q); err != nil {
-			return nil, fmt.Errorf("%s: %w", q.name, err)
+	if o.binary == "" {
+		if o.binary, err = buildServer(ctx, dir); err != nil {
+			return nil, err
 		}
 	}
-	r.MaxRSS = maxRSS(o.pid)
-	return r, nil
+	all, err := subjects(o)
+	if err != nil {
+		return nil, err
+	}
+	out := &report{Notes: corpus.notes(o)}
+	for _, s := range all {
+		r := &result{Subject: s.name}
+		out.Results = append(out.Results, r)
+		for _, stage := range stages(o) {
+			fmt.Fprintf(o.log, "%s: %s\n", s.name, stage.name)
+			began := time.Now()
+			if err := stage.run(ctx, o, s, filepath.Join(dir, s.name, stage.name), corpus, r); err != nil {
+				return out, fmt.Errorf("%s, %s: %w", s.name, stage.name, err)
+			}
+			fmt.Fprintf(o.log, "%s: %s took %s\n", s.name, stage.name, time.Since(began).Round(time.Second))
+		}
+	}
+	return out, nil
 }
-
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,177 +1,134 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/google/pprof/profile"
 	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
 	"github.com/grafana/pyroscope/api/gen/proto/go/push/v1/pushv1connect"
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// file is a profile to replay.
-type file struct {
-	raw  []byte // decompressed, without a time
-	name string // the series' __name__
-}
-
-const fieldTimeNanos = 9 // of perftools.profiles.Profile
-
-// loadFiles reads the CPU and heap profiles below dir.
-func loadFiles(dir string) (map[string][]file, error) {
-	out := map[string][]file{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(d.Name(), ".pb") {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		p, err := profile.ParseData(b)
-		if err != nil || len(p.Sample) == 0 {
-			return nil // not a profile that anybody takes
-		}
-		p.TimeNanos = 0
-		var buf bytes.Buffer
-		if err := p.WriteUncompressed(&buf); err != nil {
-			return err
-		}
-		if name := metricName(p); name != "" {
-			out[name] = append(out[name], file{buf.Bytes(), name})
-		}
-		return nil
-	})
-	if err == nil && len(out) == 0 {
-		err = fmt.Errorf("no CPU or heap profiles below %s", dir)
-	}
-	return out, err
-}
-
-func metricName(p *profile.Profile) string {
-	for _, t := range p.SampleType {
-		switch t.Type {
-		case "cpu":
-			return "process_cpu"
-		case "inuse_space", "alloc_space":
-			return "memory"
-		}
-	}
-	return ""
+// plan says which profiles to push.
+type plan struct {
+	corpus   *corpus
+	kinds    []string // dealt to the series in turn
+	series   int
+	services int
+	end      int64 // milliseconds since the epoch
+	span     time.Duration
+	interval time.Duration
 }
 
 // job is one profile of one series.
 type job struct {
 	labels []*typesv1.LabelPair
-	file   file
+	file   *file
 	millis int64
 }
 
 func service(i int) string { return fmt.Sprintf("load-%03d", i) }
+func pod(i int) string     { return fmt.Sprintf("pod-%04d", i) }
 
-// jobs lists what to push, in order of time.
-func jobs(o *options, files map[string][]file) []job {
-	var names []string
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var out []job
-	start := o.end - o.span.Milliseconds()
-	for tick := range o.span.Milliseconds() / o.interval.Milliseconds() {
-		for s := range o.series {
-			pool := files[names[s%len(names)]]
-			f := pool[(int(tick)+s)%len(pool)]
-			pod := s / len(names)
+// jobs calls fn for what to push, in order of time, until fn returns false. A
+// service runs one program of each kind.
+func (p *plan) jobs(fn func(job) bool) {
+	step := p.interval.Milliseconds()
+	start := p.end - p.span.Milliseconds()
+	for tick := range p.span.Milliseconds() / step {
+		for s := range p.series {
+			kind, instance := p.kinds[s%len(p.kinds)], s/len(p.kinds)
+			svc := instance % p.services
+			programs := p.corpus.programs[kind]
+			files := programs[svc%len(programs)].files
 			pairs := []*typesv1.LabelPair{
-				{Name: "__name__", Value: f.name},
-				{Name: "service_name", Value: service(pod % o.services)},
-				{Name: "pod", Value: fmt.Sprintf("pod-%04d", pod)},
+				{Name: "__name__", Value: kind},
+				{Name: "service_name", Value: service(svc)},
+				{Name: "pod", Value: pod(instance)},
 			}
-			if f.name == "memory" {
+			if kind == kindHeap { // the values are no counters
 				pairs = append(pairs, &typesv1.LabelPair{Name: "__delta__", Value: "false"})
 			}
-			out = append(out, job{pairs, f, start + tick*o.interval.Milliseconds() + 1 + int64(s)*37%o.interval.Milliseconds()})
+			at := start + tick*step + 1 + int64(s)*37%step
+			if !fn(job{pairs, files[(int(tick)+7*instance)%len(files)], at}) {
+				return
+			}
 		}
 	}
-	return out
 }
 
-func push(ctx context.Context, o *options, files map[string][]file, r *report) error {
-	client := pushv1connect.NewPusherServiceClient(http.DefaultClient, o.url)
+// pushed is what a push of a plan came to.
+type pushed struct {
+	profiles, samples int
+	bytes             int64
+	cpu               time.Duration
+	mallocs           float64
+	times             []time.Duration
+}
+
+func (r *pushed) add(j job, body []byte, took time.Duration) {
+	r.profiles++
+	r.samples += j.file.samples
+	r.bytes += int64(len(body))
+	r.times = append(r.times, took)
+}
+
+// push pushes a plan. No profile may be refused: the figures would not be of
+// the same work.
+func push(ctx context.Context, s *server, p *plan) (*pushed, error) {
 	var (
+		r     pushed
 		mu    sync.Mutex
 		wg    sync.WaitGroup
-		times []time.Duration
 		fatal error
 		todo  = make(chan job)
+		rpc   = pushv1connect.NewPusherServiceClient(client, s.url)
 	)
-	before := cpuTime(o.pid)
-	for range o.workers {
+	mallocs, err := s.mallocs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cpu := cpuTime(s.pid())
+	for range s.subject.workers {
 		wg.Go(func() {
 			for j := range todo {
-				body := compressed(j)
+				body := j.file.at(j.millis * int64(time.Millisecond))
 				began := time.Now()
-				err := send(ctx, client, j, body)
+				err := send(ctx, rpc, j, body)
 				took := time.Since(began)
 				mu.Lock()
-				times = append(times, took)
-				switch {
-				case err == nil:
-					r.Profiles++
-					r.SentBytes += int64(len(body))
-				case connect.CodeOf(err) == connect.CodeInvalidArgument:
-					r.Refused++
-				default:
-					fatal = errors.Join(fatal, err)
+				if r.add(j, body, took); err != nil {
+					fatal = errors.Join(fatal, fmt.Errorf("push: %w", err))
 				}
 				mu.Unlock()
 			}
 		})
 	}
-	for _, j := range jobs(o, files) {
+	p.jobs(func(j job) bool {
 		mu.Lock()
 		failed := fatal != nil
 		mu.Unlock()
 		if failed || ctx.Err() != nil {
-			break
+			return false
 		}
 		todo <- j
-	}
+		return true
+	})
 	close(todo)
 	wg.Wait()
-	r.PushCPUMillis = millis(cpuTime(o.pid)-before) / float64(max(r.Profiles, 1))
-	r.PushMedian, r.PushP99 = percentile(times, 50), percentile(times, 99)
-	return errors.Join(fatal, ctx.Err())
-}
-
-// compressed returns the profile with its time, as Go's profiler would send it.
-func compressed(j job) []byte {
-	var buf bytes.Buffer
-	w, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is a constant
+	r.cpu = cpuTime(s.pid()) - cpu
+	if err := errors.Join(fatal, ctx.Err()); err != nil {
+		return nil, err
 	}
-	raw := protowire.AppendTag(slices.Clone(j.file.raw), fieldTimeNanos, protowire.VarintType)
-	raw = protowire.AppendVarint(raw, uint64(j.millis*int64(time.Millisecond)))
-	w.Write(raw) // a bytes.Buffer takes everything
-	w.Close()
-	return buf.Bytes()
+	after, err := s.mallocs(ctx)
+	r.mallocs = after - mallocs
+	slices.Sort(r.times)
+	return &r, err
 }
 
 func send(ctx context.Context, c pushv1connect.PusherServiceClient, j job, body []byte) error {
@@ -179,27 +136,4 @@ func send(ctx context.Context, c pushv1connect.PusherServiceClient, j job, body 
 		Labels: j.labels, Samples: []*pushv1.RawSample{{RawProfile: body}},
 	}}}))
 	return err
-}
-
-func flush(ctx context.Context, o *options) error {
-	var body io.Reader
-	if o.flushJSON {
-		body = strings.NewReader("{}")
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url+o.flushPath, body)
-	if err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
-	if o.flushJSON {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("flush: %s", res.Status)
-	}
-	return nil
 }
