@@ -12,6 +12,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/logging"
+	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	Distributor   distributor.Config
 	Limits        distributor.Limits
 	QueryFrontend queryfrontend.Config
+	Querier       querier.Config
 }
 
 // RegisterFlags declares all flags that are settings, with their defaults.
@@ -42,6 +44,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Distributor.RegisterFlags(f)
 	c.Limits.RegisterFlags(f)
 	c.QueryFrontend.RegisterFlags(f)
+	c.Querier.RegisterFlags(f)
 }
 
 // Validate reports every value that is not allowed.
@@ -56,7 +59,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, part := range []interface{ Validate() []error }{
-		&c.Log, &c.HTTP, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend,
+		&c.Log, &c.HTTP, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Querier,
 	} {
 		problems = append(problems, part.Validate()...)
 	}

@@ -21,7 +21,7 @@ import (
 // what the first does not show any more the second does already.
 
 func (a *App) initQuerier() (services.Service, error) {
-	a.querier = querier.New(store(a.ingester.View), store(a.gateway.View))
+	a.querier = querier.New(a.cfg.Querier, store(a.ingester.View), store(a.gateway.View))
 	return nil, nil
 }
 

@@ -47,12 +47,15 @@ type View struct {
 
 // Querier answers queries. It is safe for concurrent use.
 type Querier struct {
+	engine *query.Engine
 	stores []Store
 }
 
 // New returns a Querier over the given stores: the one that data comes to first
 // goes first.
-func New(stores ...Store) *Querier { return &Querier{stores: stores} }
+func New(cfg Config, stores ...Store) *Querier {
+	return &Querier{engine: query.NewEngine(cfg.limits()), stores: stores}
+}
 
 // eternity is all time that queries know of.
 var eternity = profile.TimeRange{Start: 0, End: 253_402_300_799_999}
@@ -60,6 +63,11 @@ var eternity = profile.TimeRange{Start: 0, End: 253_402_300_799_999}
 // with opens the data of the context's tenant, puts a question to it and
 // releases it.
 func with[T any](ctx context.Context, q *Querier, r profile.TimeRange, ask func([]query.Queryable) (T, error)) (T, error) {
+	return withTenant(ctx, q, r, func(_ string, units []query.Queryable) (T, error) { return ask(units) })
+}
+
+// withTenant is with for a question that needs to know the tenant.
+func withTenant[T any](ctx context.Context, q *Querier, r profile.TimeRange, ask func(string, []query.Queryable) (T, error)) (T, error) {
 	var none T
 	id, err := tenant.From(ctx)
 	if err != nil {
@@ -76,7 +84,7 @@ func with[T any](ctx context.Context, q *Querier, r profile.TimeRange, ask func(
 		}
 		units = append(units, view.Units...)
 	}
-	return ask(distinct(units))
+	return ask(id, distinct(units))
 }
 
 // distinct sorts out units that hold the same profiles.
@@ -100,22 +108,29 @@ func distinct(units []query.Queryable) []query.Queryable {
 
 // Tree merges what is selected into a call tree.
 func (q *Querier) Tree(ctx context.Context, sel query.Selection) (*tree.Tree, error) {
-	return with(ctx, q, sel.Range, func(units []query.Queryable) (*tree.Tree, error) {
-		return query.Tree(ctx, units, sel)
+	return withTenant(ctx, q, sel.Range, func(id string, units []query.Queryable) (*tree.Tree, error) {
+		return q.engine.Tree(ctx, id, units, sel)
+	})
+}
+
+// Functions sums what is selected by function.
+func (q *Querier) Functions(ctx context.Context, sel query.Selection) (*query.FunctionSums, error) {
+	return withTenant(ctx, q, sel.Range, func(id string, units []query.Queryable) (*query.FunctionSums, error) {
+		return q.engine.Functions(ctx, id, units, sel)
 	})
 }
 
 // Profile merges what is selected into one profile.
 func (q *Querier) Profile(ctx context.Context, sel query.Selection) (*profile.Profile, error) {
 	return with(ctx, q, sel.Range, func(units []query.Queryable) (*profile.Profile, error) {
-		return query.Profile(ctx, units, sel)
+		return q.engine.Profile(ctx, units, sel)
 	})
 }
 
 // TimeSeries returns totals over time.
 func (q *Querier) TimeSeries(ctx context.Context, sel query.SeriesSelection) ([]series.Series, error) {
 	return with(ctx, q, sel.Grid.Range(), func(units []query.Queryable) ([]series.Series, error) {
-		return query.TimeSeries(ctx, units, sel)
+		return q.engine.TimeSeries(ctx, units, sel)
 	})
 }
 

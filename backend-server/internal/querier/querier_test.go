@@ -159,7 +159,7 @@ func anonymous() context.Context { return tenant.With(context.Background(), tena
 func TestAnswersFromAllStoresOnce(t *testing.T) {
 	ingester := &store{units: []query.Queryable{head(1), block("local", 4, 3)}}
 	gateway := &store{units: []query.Queryable{block("b", 2, 1), block("bucket", 4, 3), block("old", 6, 5)}, after: ingester}
-	q := New(ingester, gateway)
+	q := New(Config{}, ingester, gateway)
 	typ, err := profile.ParseType(cpu)
 	require.NoError(t, err)
 	r := profile.TimeRange{Start: 100, End: 200}
@@ -206,7 +206,7 @@ func TestAnswersFromAllStoresOnce(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	ingester, gateway := &store{}, &store{err: fault.New(fault.Unavailable, "starting")}
-	q := New(ingester, gateway)
+	q := New(Config{}, ingester, gateway)
 	_, err := q.Types(anonymous(), profile.TimeRange{})
 	require.True(t, fault.Is(err, fault.Unavailable))
 	require.Zero(t, ingester.open, "released although the next store failed")
@@ -216,7 +216,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestNoStoreHasData(t *testing.T) {
-	q := New(&store{}, &store{})
+	q := New(Config{}, &store{}, &store{})
 	got, err := q.Tree(anonymous(), query.Selection{})
 	require.NoError(t, err)
 	require.Zero(t, got.Total())
