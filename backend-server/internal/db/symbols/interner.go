@@ -20,7 +20,7 @@ type Interner struct {
 
 // NewInterner returns an Interner that holds what S3 demands.
 func NewInterner() *Interner {
-	return &Interner{hash: common, t: Table{Strings: []string{""}, Mappings: []profile.Mapping{{}}, Nodes: []Node{{}}}}
+	return &Interner{hash: common, t: Table{Strings: []string{""}, Mappings: []profile.Mapping{{}}, Nodes: []Node{{}}, Memo: new(Memo)}}
 }
 
 // NewLogged returns an Interner whose tails can be replayed. It holds the
