@@ -65,10 +65,13 @@ func (a *App) initStoreGateway() (services.Service, error) {
 }
 
 func (a *App) initIngester() (services.Service, error) {
-	a.ingester = ingester.New(a.cfg.Ingester, ingester.Deps{
+	cfg := a.cfg.Ingester
+	cfg.RetryWindow = a.cfg.Limits.RejectOlderThan
+	a.ingester = ingester.New(cfg, ingester.Deps{
 		FS:         vfs.OS{},
 		Bucket:     a.bucket,
 		Shipped:    func(ctx context.Context, tenantID string, id ulid.ULID) { a.gateway.Notify(ctx, tenantID, id) },
+		InBucket:   a.gateway.Holds,
 		Registerer: a.registry,
 		Logger:     a.logger.With("component", Ingester),
 	})

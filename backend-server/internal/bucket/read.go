@@ -101,3 +101,21 @@ func (s *Source) ReadAt(ctx context.Context, name string, p []byte, off int64) e
 	}
 	return nil
 }
+
+// Verify looks whether the bucket has all files of a block, with the sizes that
+// its meta file states. What is missing is NotFound, what differs Corrupt.
+func Verify(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID, files []File) error {
+	if _, err := Meta(ctx, bkt, tenantID, id); err != nil {
+		return err
+	}
+	for _, f := range files {
+		attrs, err := bkt.Attributes(ctx, object(tenantID, id, f.Name))
+		if err != nil {
+			return fmt.Errorf("block %s: %s: %w", id, f.Name, mark(bkt, err))
+		}
+		if attrs.Size != f.Size {
+			return fault.New(fault.Corrupt, "block %s: %s: the bucket has %d of %d bytes", id, f.Name, attrs.Size, f.Size)
+		}
+	}
+	return nil
+}

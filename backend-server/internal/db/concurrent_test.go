@@ -108,7 +108,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				return err
 			}
 			for _, b := range c.db.Unshipped() {
-				if err := c.db.MarkShipped(b.ID); err != nil {
+				if err := c.db.MarkShipped(b.ID, time.Now()); err != nil {
 					return err
 				}
 			}
@@ -138,13 +138,13 @@ func TestCloseWhileInUse(t *testing.T) {
 	want, err := c.total(view)
 	require.NoError(t, err)
 	for _, b := range c.db.Unshipped() {
-		require.NoError(t, c.db.MarkShipped(b.ID))
+		require.NoError(t, c.db.MarkShipped(b.ID, time.Now()))
 	}
 	blocks := view.Units
 	var g errgroup.Group
 	g.Go(c.db.Close)
 	for _, u := range blocks {
-		g.Go(func() error { return c.db.DropLocal(u.Origin().ID) })
+		g.Go(func() error { return c.db.DropLocal(u.Origin().ID, time.Now().Add(2*time.Hour)) })
 	}
 	g.Go(func() error { c.append(2); return nil })
 	require.NoError(t, g.Wait())

@@ -53,7 +53,7 @@ func (s *script) run(fsys vfs.FS, acked *atomic.Int64) error {
 		}
 		if i%6 == 5 {
 			for _, b := range d.Unshipped() {
-				if err := d.MarkShipped(b.ID); err != nil {
+				if err := d.MarkShipped(b.ID, time.Now()); err != nil {
 					return err
 				}
 			}

@@ -1,10 +1,9 @@
 package db
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
@@ -35,14 +33,20 @@ type DB struct {
 	flushing sync.Mutex
 	// broken says that the active head's log has failed.
 	broken atomic.Bool
+	// memory is this database's part of opts.Budget, which guards it.
+	memory account
 
 	mu struct {
 		sync.RWMutex
-		active  *openHead
-		cut     []*openHead // heads that are becoming blocks
-		blocks  map[ulid.ULID]*localBlock
+		active *openHead
+		cut    []*openHead // heads that are becoming blocks
+		blocks blockSet
+		// shipped says since when the bucket has a copy of a block.
+		shipped map[ulid.ULID]time.Time
+		// remains are heads that have become blocks and whose directories are
+		// not removed yet (D2).
+		remains map[ulid.ULID]struct{}
 		closed  bool
-		shipped map[ulid.ULID]bool
 	}
 }
 
@@ -57,6 +61,16 @@ type openHead struct {
 	blocks  []*localBlock
 	// unsure says that memory may hold profiles that the log does not.
 	unsure bool
+	// logged is the size of the log once it is closed.
+	logged int64
+}
+
+// logBytes is the size of the head's log.
+func (h *openHead) logBytes() int64 {
+	if h.log != nil {
+		return h.log.Size()
+	}
+	return h.logged
 }
 
 // Names under the database's directory.
@@ -69,96 +83,6 @@ const (
 
 func (d *DB) headDir(id ulid.ULID) string  { return filepath.Join(d.dir, headsDir, id.String()) }
 func (d *DB) blockDir(id ulid.ULID) string { return filepath.Join(d.dir, localDir, id.String()) }
-
-// Append adds records and returns when they are on the disk. The result is nil
-// or has an error for each record, nil for those that were added. A record
-// that is there already is not added again, which is success.
-func (d *DB) Append(ctx context.Context, recs []profile.Record) []error {
-	d.appending.RLock()
-	defer d.appending.RUnlock()
-	errs := make([]error, len(recs))
-	place, err := d.places()
-	if err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
-	defer place.release()
-	fresh, at := make([]*profile.Record, 0, len(recs)), make([]int, 0, len(recs))
-	for i := range recs {
-		known, err := place.has(ctx, &recs[i])
-		if err != nil || known {
-			errs[i] = err
-			continue
-		}
-		fresh, at = append(fresh, &recs[i]), append(at, i)
-	}
-	for j, err := range place.active.Append(ctx, fresh) {
-		errs[at[j]] = err
-		if fault.Is(err, fault.Unavailable) {
-			d.broken.Store(true)
-		}
-	}
-	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
-		return errs
-	}
-	return nil
-}
-
-// places is where a profile can be, at one moment.
-type places struct {
-	active *openHead
-	cut    []*openHead
-	blocks []*localBlock
-}
-
-func (d *DB) places() (*places, error) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.mu.closed {
-		return nil, errClosed
-	}
-	p := &places{active: d.mu.active, cut: slices.Clone(d.mu.cut)}
-	for _, b := range d.mu.blocks {
-		if b.acquire() {
-			p.blocks = append(p.blocks, b)
-		}
-	}
-	return p, nil
-}
-
-var errClosed = fault.New(fault.Unavailable, "the database is closed")
-
-func (p *places) release() {
-	for _, b := range p.blocks {
-		b.release()
-	}
-}
-
-// has reports whether the record is in a head being cut or in a block. Blocks
-// of another time cannot have it.
-func (p *places) has(ctx context.Context, rec *profile.Record) (bool, error) {
-	key := head.Key(rec)
-	for _, h := range p.cut {
-		if !h.Has(rec.Labels.Get(profile.LabelServiceName), key) {
-			continue
-		}
-		if h.unsure {
-			return false, fault.New(fault.Unavailable, "this profile is being written anew after a failed write; send it again later")
-		}
-		return true, nil
-	}
-	for _, b := range p.blocks {
-		if !b.TimeRange().Contains(rec.Time) {
-			continue
-		}
-		if found, err := b.Has(ctx, key); err != nil || found {
-			return found, err
-		}
-	}
-	return false, nil
-}
 
 // View is what a DB holds at one moment. It must be released.
 type View struct {
@@ -182,12 +106,14 @@ func (d *DB) View(r profile.TimeRange) *View {
 			v.Units = append(v.Units, h.Head)
 		}
 	}
-	for _, b := range d.mu.blocks {
-		if r != (profile.TimeRange{}) && !b.TimeRange().Overlaps(r) || !b.acquire() {
-			continue
+	if r == (profile.TimeRange{}) {
+		r = profile.TimeRange{Start: math.MinInt64, End: math.MaxInt64}
+	}
+	for b := range d.mu.blocks.overlapping(r) {
+		if b.acquire() {
+			v.Units = append(v.Units, b)
+			v.blocks = append(v.blocks, b)
 		}
-		v.Units = append(v.Units, b.Block)
-		v.blocks = append(v.blocks, b)
 	}
 	return v
 }
@@ -202,22 +128,44 @@ func (v *View) Release() {
 // HeadStats returns the sizes of what is in memory.
 func (d *DB) HeadStats() HeadStats {
 	d.mu.RLock()
-	heads := append(slices.Clone(d.mu.cut), d.mu.active)
-	d.mu.RUnlock()
+	defer d.mu.RUnlock()
 	var out HeadStats
-	for _, h := range heads {
-		if h == nil {
-			continue
-		}
-		s := h.Stats()
-		out.Bytes += s.Bytes
-		out.Series += s.Series
-		out.Profiles += s.Profiles
-		if !h.Empty() && (out.Oldest.IsZero() || h.Created().Before(out.Oldest)) {
-			out.Oldest = h.Created()
-		}
+	for _, h := range d.mu.cut {
+		out.add(h)
+	}
+	out.Cut = out.Bytes
+	if d.mu.active != nil {
+		out.add(d.mu.active)
 	}
 	return out
+}
+
+func (s *HeadStats) add(h *openHead) {
+	sizes := h.Stats()
+	s.Bytes += sizes.Bytes
+	s.Series += sizes.Series
+	s.Profiles += sizes.Profiles
+	s.LogBytes += h.logBytes()
+	if !h.Empty() && (s.Oldest.IsZero() || h.Created().Before(s.Oldest)) {
+		s.Oldest = h.Created()
+	}
+}
+
+// account tells the budget what the heads hold, n bytes having been set aside
+// for them before.
+func (d *DB) account(n int64) {
+	d.opts.Budget.settle(&d.memory, n, func() int64 {
+		d.mu.RLock()
+		defer d.mu.RUnlock()
+		if d.mu.closed || d.mu.active == nil {
+			return 0
+		}
+		sum := d.mu.active.Stats().Bytes
+		for _, h := range d.mu.cut {
+			sum += h.Stats().Bytes
+		}
+		return sum
+	})
 }
 
 // Close closes files. It does not flush: the log has everything, and the next
@@ -233,8 +181,11 @@ func (d *DB) Close() error {
 		return nil
 	}
 	d.mu.closed = true
+	d.mu.Unlock()
+	d.account(0)
+	d.mu.Lock()
 	heads := append(slices.Clone(d.mu.cut), d.mu.active)
-	blocks := slices.Collect(maps.Values(d.mu.blocks))
+	blocks := slices.Clone(d.mu.blocks.byStart)
 	d.mu.Unlock()
 	var errs []error
 	for _, h := range heads {

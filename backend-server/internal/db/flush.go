@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -19,20 +21,31 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// MaybeFlush flushes if the head is old or large enough, or if its log has
-// failed, or if heads are left from before. It reports whether it did.
-func (d *DB) MaybeFlush(ctx context.Context, now time.Time) (bool, error) {
+// Due reports whether there is something to flush: the head is old, or large
+// for one tenant, or its log has failed, or heads are left from before.
+func (d *DB) Due(now time.Time) bool {
+	due, left := d.due(now)
+	return due || left
+}
+
+// due reports whether the active head is to be cut, and whether heads or what
+// remains of them wait.
+func (d *DB) due(now time.Time) (due, left bool) {
 	d.mu.RLock()
-	active, left, closed := d.mu.active, len(d.mu.cut), d.mu.closed
-	d.mu.RUnlock()
-	if closed {
-		return false, nil
+	defer d.mu.RUnlock()
+	if d.mu.closed {
+		return false, false
 	}
-	s := active.Stats()
+	active := d.mu.active
 	old := now.Sub(active.Created()) >= d.opts.MaxBlockDuration
-	large := d.opts.HeadMaxBytes > 0 && s.Bytes >= d.opts.HeadMaxBytes
-	due := d.broken.Load() || !active.Empty() && (old || large)
-	if !due && left == 0 {
+	large := Pressed(active.Stats().Bytes, d.opts.Budget.Limits().TenantBytes)
+	return d.broken.Load() || !active.Empty() && (old || large), len(d.mu.cut)+len(d.mu.remains) > 0
+}
+
+// MaybeFlush flushes if that is Due. It reports whether it was.
+func (d *DB) MaybeFlush(ctx context.Context, now time.Time) (bool, error) {
+	due, left := d.due(now)
+	if !due && !left {
 		return false, nil
 	}
 	return true, d.flush(ctx, due)
@@ -58,7 +71,7 @@ func (d *DB) flush(ctx context.Context, cutActive bool) error {
 	if closed {
 		return errClosed
 	}
-	var errs []error
+	errs := []error{d.sweep()}
 	for _, h := range cut {
 		if err := d.flushHead(ctx, h); err != nil {
 			errs = append(errs, fmt.Errorf("flush head %s: %w", h.ID(), err))
@@ -96,7 +109,7 @@ func (d *DB) exchange() error {
 		old.unsure = true
 	}
 	d.mu.Lock()
-	old.log = nil
+	old.logged, old.log = old.log.Size(), nil
 	d.mu.active = fresh
 	d.mu.cut = append(d.mu.cut, old)
 	d.mu.Unlock()
@@ -107,6 +120,18 @@ func (d *DB) exchange() error {
 // cutRecord is what cutFile holds.
 type cutRecord struct {
 	Blocks []ulid.ULID `json:"blocks"`
+	lost   bool        // there is one, and it cannot be read
+}
+
+func (d *DB) writeCut(headDir string, blocks []ulid.ULID) error {
+	b, err := json.Marshal(cutRecord{Blocks: append([]ulid.ULID{}, blocks...)})
+	if err == nil {
+		err = vfs.WriteFileAtomic(d.fs, filepath.Join(headDir, cutFile), b)
+	}
+	if err != nil {
+		return fmt.Errorf("cut record: %w", err)
+	}
+	return nil
 }
 
 // flushHead makes blocks of a head and puts them in its place. Once the blocks
@@ -119,12 +144,8 @@ func (d *DB) flushHead(ctx context.Context, h *openHead) error {
 			return err
 		}
 	}
-	b, err := json.Marshal(cutRecord{Blocks: h.attempt})
-	if err != nil {
-		return fmt.Errorf("cut record: %w", err)
-	}
-	if err := vfs.WriteFileAtomic(d.fs, filepath.Join(h.dir, cutFile), b); err != nil {
-		return fmt.Errorf("cut record: %w", err)
+	if err := d.writeCut(h.dir, h.attempt); err != nil {
+		return err
 	}
 	d.adopt(h)
 	if f := d.opts.Events.Flushed; f != nil {
@@ -137,10 +158,12 @@ func (d *DB) flushHead(ctx context.Context, h *openHead) error {
 	return nil
 }
 
-// makeBlocks writes and opens the blocks of a head, after removing those of an
-// attempt that failed. Nobody sees them yet.
-func (d *DB) makeBlocks(ctx context.Context, h *openHead) error {
-	windows, err := d.windows(ctx, h)
+// makeBlocks writes the blocks of a head, after removing those of an attempt
+// that failed, opens them and reads them back whole: once they are in the
+// head's place, nothing else has what they hold. Nobody sees them yet. What
+// lies in taken has its blocks already.
+func (d *DB) makeBlocks(ctx context.Context, h *openHead, taken ...profile.TimeRange) error {
+	windows, err := d.windows(ctx, h, taken)
 	if err != nil {
 		return err
 	}
@@ -150,13 +173,16 @@ func (d *DB) makeBlocks(ctx context.Context, h *openHead) error {
 	blocks := make([]*localBlock, 0, len(h.attempt))
 	for _, id := range h.attempt {
 		b, err := d.openLocal(d.blockDir(id))
+		if err == nil {
+			blocks = append(blocks, b)
+			err = d.verify(ctx, b)
+		}
 		if err != nil {
 			for _, b := range blocks {
 				b.drop(nil)
 			}
 			return fmt.Errorf("block %s: %w", id, err)
 		}
-		blocks = append(blocks, b)
 	}
 	h.blocks = blocks
 	return nil
@@ -189,8 +215,9 @@ func (d *DB) writeBlocks(ctx context.Context, h *openHead, windows []profile.Tim
 }
 
 // windows returns the spans of the blocks that a head becomes: one for each
-// stretch of the block duration, counted from the epoch, that has profiles.
-func (d *DB) windows(ctx context.Context, h *openHead) ([]profile.TimeRange, error) {
+// stretch of the block duration, counted from the epoch, that has profiles
+// outside the ranges that are taken.
+func (d *DB) windows(ctx context.Context, h *openHead, taken []profile.TimeRange) ([]profile.TimeRange, error) {
 	length := max(1, d.opts.MaxBlockDuration.Milliseconds())
 	series, err := h.Select(ctx)
 	if err != nil {
@@ -205,7 +232,9 @@ func (d *DB) windows(ctx context.Context, h *openHead) ([]profile.TimeRange, err
 		slices.Sort(rows)
 		req := query.ScanRequest{Partition: p, Rows: slices.Compact(rows), Range: h.TimeRange(), TotalsOnly: true}
 		err := h.Scan(ctx, req, func(row *query.Row) error {
-			seen[floorDiv(int64(row.Time), length)] = struct{}{}
+			if !slices.ContainsFunc(taken, func(r profile.TimeRange) bool { return r.Contains(row.Time) }) {
+				seen[floorDiv(int64(row.Time), length)] = struct{}{}
+			}
 			return nil
 		})
 		if err != nil {
@@ -214,7 +243,7 @@ func (d *DB) windows(ctx context.Context, h *openHead) ([]profile.TimeRange, err
 	}
 	out := make([]profile.TimeRange, 0, len(seen))
 	for w := range seen {
-		out = append(out, window(w, length))
+		out = append(out, gaps(window(w, length), taken)...)
 	}
 	slices.SortFunc(out, func(a, b profile.TimeRange) int { return cmp.Compare(a.Start, b.Start) })
 	return out, nil
@@ -244,20 +273,41 @@ func floorDiv(a, b int64) int64 {
 // adopt shows a head's blocks instead of the head and removes the head.
 func (d *DB) adopt(h *openHead) {
 	d.mu.Lock()
-	for _, b := range h.blocks {
-		d.mu.blocks[b.Meta().ID] = b
-	}
+	d.mu.remains[h.ID()] = struct{}{}
+	d.mu.blocks.add(h.blocks...)
 	d.mu.cut = slices.DeleteFunc(d.mu.cut, func(o *openHead) bool { return o == h })
 	d.mu.Unlock()
-	if err := d.removeHead(h.dir); err != nil {
-		d.opts.Logger.Warn("removing a head failed; it is removed at the next start", "dir", h.dir, "err", err)
+	d.account(0)
+	if err := d.sweep(); err != nil {
+		d.opts.Logger.Warn("removing a head failed; it is tried again, and its blocks are not shipped before", "err", err)
 	}
+}
+
+// sweep removes the directories of heads that have become blocks.
+func (d *DB) sweep() error {
+	d.mu.RLock()
+	ids := slices.Collect(maps.Keys(d.mu.remains))
+	d.mu.RUnlock()
+	var errs []error
+	for _, id := range ids {
+		if err := d.removeHead(d.headDir(id)); err != nil {
+			errs = append(errs, fmt.Errorf("remove head %s: %w", id, err))
+			continue
+		}
+		d.mu.Lock()
+		delete(d.mu.remains, id)
+		d.mu.Unlock()
+	}
+	return errors.Join(errs...)
 }
 
 // removeHead removes a head's directory, the log before the cut record, so
 // that a crash in between cannot bring the log back to life.
 func (d *DB) removeHead(dir string) error {
 	names, err := d.fs.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.fs.SyncDir(filepath.Join(d.dir, headsDir)) // an earlier try came as far as this
+	}
 	if err != nil {
 		return err
 	}

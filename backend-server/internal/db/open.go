@@ -23,13 +23,15 @@ import (
 func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 	d := &DB{dir: dir, opts: opts.withDefaults()}
 	d.fs = d.opts.FS
-	d.mu.blocks, d.mu.shipped = map[ulid.ULID]*localBlock{}, map[ulid.ULID]bool{}
+	d.mu.blocks.byID = map[ulid.ULID]*localBlock{}
+	d.mu.shipped, d.mu.remains = map[ulid.ULID]time.Time{}, map[ulid.ULID]struct{}{}
 	if err := d.open(ctx); err != nil {
-		for _, b := range d.mu.blocks {
+		for _, b := range d.mu.blocks.byID {
 			b.drop(nil)
 		}
 		return nil, fmt.Errorf("open database %s: %w", dir, err)
 	}
+	d.account(0)
 	return d, nil
 }
 
@@ -39,7 +41,7 @@ func (d *DB) open(ctx context.Context) error {
 			return err
 		}
 	}
-	heads, err := d.list(headsDir)
+	heads, err := d.names(headsDir)
 	if err != nil {
 		return err
 	}
@@ -65,6 +67,9 @@ func (d *DB) open(ctx context.Context) error {
 		return err
 	}
 	for _, id := range gone {
+		if err := d.confirm(ctx, id, cuts[id]); err != nil {
+			return err
+		}
 		if err := d.removeHead(d.headDir(id)); err != nil {
 			return fmt.Errorf("remove head %s: %w", id, err)
 		}
@@ -83,8 +88,8 @@ func (d *DB) readHead(id ulid.ULID) (cut *cutRecord, logged bool, err error) {
 	return nil, logged, err
 }
 
-// list returns the ULIDs that name entries of a directory, oldest first.
-func (d *DB) list(sub string) ([]ulid.ULID, error) {
+// names returns the ULIDs that name entries of a directory, oldest first.
+func (d *DB) names(sub string) ([]ulid.ULID, error) {
 	names, err := d.fs.List(filepath.Join(d.dir, sub))
 	if err != nil {
 		return nil, err
@@ -110,8 +115,8 @@ func (d *DB) readCut(id ulid.ULID) (*cutRecord, error) {
 		return nil, fmt.Errorf("cut record of head %s: %w", id, err)
 	}
 	record := new(cutRecord)
-	if err := json.Unmarshal(raw, record); err != nil {
-		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("cut record of head %s: %w", id, err))
+	if json.Unmarshal(raw, record) != nil || record.Blocks == nil {
+		record.lost = true
 	}
 	return record, nil
 }
@@ -120,10 +125,11 @@ func (d *DB) readCut(id ulid.ULID) (*cutRecord, error) {
 // without meta file, and those of a cut that was not completed. cuts has an
 // entry for every head there is, nil for those that were not cut.
 func (d *DB) openBlocks(cuts map[ulid.ULID]*cutRecord) error {
-	ids, err := d.list(localDir)
+	ids, err := d.names(localDir)
 	if err != nil {
 		return err
 	}
+	var sound []*localBlock
 	for _, id := range ids {
 		b, err := d.openLocal(d.blockDir(id))
 		switch {
@@ -134,23 +140,30 @@ func (d *DB) openBlocks(cuts map[ulid.ULID]*cutRecord) error {
 			continue
 		case fault.Is(err, fault.Corrupt):
 			// One damaged block must not keep all others away.
-			d.opts.Logger.Error("a block cannot be read and is left out", "block", id, "err", err)
+			if err := d.leaveOut(id, err); err != nil {
+				return err
+			}
 			continue
 		case err != nil:
 			return fmt.Errorf("block %s: %w", id, err)
 		}
-		if cut, alive := cuts[b.Meta().Parent]; alive && (cut == nil || !slices.Contains(cut.Blocks, id)) {
+		if cut, alive := cuts[b.Meta().Parent]; alive && (cut == nil || !cut.lost && !slices.Contains(cut.Blocks, id)) {
 			b.drop(nil)
 			if err := d.fs.RemoveAll(d.blockDir(id)); err != nil {
 				return fmt.Errorf("block %s of an unfinished cut: %w", id, err)
 			}
 			continue
 		}
-		d.mu.blocks[id] = b
-		if d.mu.shipped[id], err = vfs.Exists(d.fs, filepath.Join(d.blockDir(id), shippedFile)); err != nil {
+		sound = append(sound, b)
+		at, err := d.shippedAt(id)
+		if err != nil {
 			return err
 		}
+		if !at.IsZero() {
+			d.mu.shipped[id] = at
+		}
 	}
+	d.mu.blocks.add(sound...)
 	return d.fs.SyncDir(filepath.Join(d.dir, localDir))
 }
 

@@ -17,11 +17,15 @@ type Options struct {
 	// MaxBlockDuration is the age at which a head is cut and the longest span
 	// of a block. Default: 1h.
 	MaxBlockDuration time.Duration
-	// HeadMaxBytes is the memory at which a head is cut; 0 is no bound.
-	HeadMaxBytes int64
-	WALSync      wal.SyncMode
-	Logger       *slog.Logger // default: discards
-	Events       Events
+	// Budget bounds the memory of the heads; databases share one. Default: no
+	// bound.
+	Budget *Budget
+	// RetryWindow is how long after the time it was taken a profile may come,
+	// or come again; 0 stands for ever. Blocks stay at least as long (D3).
+	RetryWindow time.Duration
+	WALSync     wal.SyncMode
+	Logger      *slog.Logger // default: discards
+	Events      Events
 }
 
 func (o Options) withDefaults() Options {
@@ -30,6 +34,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBlockDuration <= 0 {
 		o.MaxBlockDuration = time.Hour
+	}
+	if o.Budget == nil {
+		o.Budget = NewBudget(BudgetLimits{})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -44,6 +51,8 @@ type Events struct {
 	Replayed func(Replay)
 	// Flushed is called for each head that has become blocks.
 	Flushed func(Flush)
+	// SetAside is called for each local block that was found damaged.
+	SetAside func(SetAside)
 	// WAL are the events of the write-ahead logs.
 	WAL wal.Events
 }
@@ -65,9 +74,20 @@ type Flush struct {
 	Took   time.Duration
 }
 
+// SetAside is a local block that turned out damaged and is no longer used.
+type SetAside struct {
+	Block ulid.ULID
+	Dir   string // where it is now
+	// Shipped says that the bucket has a copy, from before the damage.
+	Shipped bool
+	Err     error // what is wrong with it
+}
+
 // HeadStats are sizes of everything in memory: the head and those being cut.
 type HeadStats struct {
 	Bytes, Series, Profiles int64
+	Cut                     int64 // what of Bytes is in heads that are becoming blocks
+	LogBytes                int64 // of the write-ahead logs, on disk
 	// Oldest is when the oldest head that holds anything was made; zero if
 	// there is none.
 	Oldest time.Time

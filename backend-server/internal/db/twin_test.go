@@ -66,7 +66,7 @@ func (w *world) step() string {
 		return "flush"
 	case n < 15:
 		for _, b := range w.db.Unshipped() {
-			require.NoError(w.t, w.db.MarkShipped(b.ID))
+			require.NoError(w.t, w.db.MarkShipped(b.ID, time.Now()))
 		}
 		require.Empty(w.t, w.db.Unshipped())
 		return "ship"

@@ -41,9 +41,10 @@ func (h *health) note(errs []error, now time.Time) {
 	h.err, h.since = failure, now
 }
 
-// ours reports whether err is a failure of this process, not of the request.
+// ours reports whether err is a failure of this process, not of the request. A
+// full disk is none: queries go on, and nobody should be kept from asking.
 func ours(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || fault.ReasonOf(err) == reasonDiskLow || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	switch fault.KindOf(err) {

@@ -15,10 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 )
 
 // tenantsDir holds a folder a tenant, within the data path.
@@ -29,7 +32,10 @@ type Deps struct {
 	FS     vfs.FS
 	Bucket objstore.Bucket
 	// Shipped is told about every block that has arrived in the bucket.
-	Shipped    func(ctx context.Context, tenantID string, block ulid.ULID)
+	Shipped func(ctx context.Context, tenantID string, block ulid.ULID)
+	// InBucket returns nil if the bucket has the block and those who read the
+	// bucket show it.
+	InBucket   func(ctx context.Context, tenantID string, meta *block.Meta) error
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
@@ -43,7 +49,11 @@ type Ingester struct {
 	deps    Deps
 	metrics *metrics
 	health  health
+	budget  *db.Budget
+	disk    disk
 	kick    chan struct{} // asks the ship loop not to wait
+	pressed chan struct{} // asks the cut loop not to wait
+	places  chan struct{} // one for each flush that may run
 
 	// phase says whether requests are served; it changes only forward.
 	phase atomic.Int32
@@ -66,9 +76,13 @@ const (
 
 // New returns an ingester that is not started.
 func New(cfg Config, deps Deps) *Ingester {
-	i := &Ingester{cfg: cfg, deps: deps, kick: make(chan struct{}, 1)}
+	i := &Ingester{cfg: cfg, deps: deps, kick: make(chan struct{}, 1), pressed: make(chan struct{}, 1), places: make(chan struct{}, flushes)}
 	i.mu.tenants = map[string]*instance{}
-	i.metrics = newMetrics(deps.Registerer, i.stats)
+	limits := cfg.memory()
+	limits.Pressed = i.press
+	i.budget = db.NewBudget(limits)
+	i.disk = disk{cfg: cfg.Disk, fs: deps.FS, dir: cfg.DataPath, logger: deps.Logger}
+	i.metrics = newMetrics(deps.Registerer, i)
 	i.Service = services.NewBasicService(i.start, i.run, i.stop).WithName("ingester")
 	return i
 }
@@ -100,12 +114,26 @@ func (i *Ingester) push(ctx context.Context, tenantID string, recs []profile.Rec
 		return all(err, len(recs))
 	}
 	defer i.gate.RUnlock()
+	if err := i.disk.admit(); err != nil {
+		i.metrics.refused.WithLabelValues(reasonDiskLow).Add(float64(len(recs)))
+		return all(later(err), len(recs))
+	}
 	inst, err := i.open(ctx, tenantID)
 	if err != nil {
 		return all(err, len(recs))
 	}
-	return inst.db.Append(ctx, recs)
+	errs := inst.db.Append(ctx, recs)
+	if len(errs) > 0 && fault.ReasonOf(errs[0]) == db.ReasonHeadFull { // then all of them are
+		i.metrics.refused.WithLabelValues(db.ReasonHeadFull).Add(float64(len(recs)))
+		return all(later(errs[0]), len(recs))
+	}
+	return errs
 }
+
+// retryAfter is when a client should come again for whom there was no room.
+const retryAfter = 5 * time.Second
+
+func later(err error) error { return &upload.RetryError{Err: err, After: retryAfter} }
 
 func all(err error, n int) []error { return slices.Repeat([]error{err}, n) }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/thanos-io/objstore"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
@@ -75,6 +77,7 @@ func (f *fixture) make(t *testing.T, change func(*Config)) {
 			defer f.mu.Unlock()
 			f.shipped = append(f.shipped, id)
 		},
+		InBucket: func(context.Context, string, *block.Meta) error { return nil },
 	})
 }
 
@@ -235,18 +238,6 @@ func TestShippingIsTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return f.arrived() == 1 }, 5*time.Second, 10*time.Millisecond)
 }
 
-func TestLargestHeadIsCutWhenAllAreTooLarge(t *testing.T) {
-	f := newFixture(t)
-	f.make(t, func(c *Config) { c.HeadMaxBytes = 1 })
-	f.phase.Store(running)
-	push(t, f, "small", record(1, 1))
-	push(t, f, team, record(1, 1), record(2, 1), record(3, 1))
-	require.NoError(t, f.cut(t.Context(), time.Now()))
-	require.Zero(t, func() int64 { s, _ := f.stats(); return s.Profiles }())
-	require.EqualValues(t, 3, total(t, f, team))
-	require.NoError(t, f.stop(nil))
-}
-
 func TestStopWaitsForViews(t *testing.T) {
 	f := newFixture(t)
 	f.start(t)
@@ -287,7 +278,11 @@ func TestHealth(t *testing.T) {
 }
 
 func TestConfigProblems(t *testing.T) {
-	c := Config{HeadMaxBytes: -1}
-	require.Len(t, c.Validate(), 3)
-	require.Positive(t, c.headBytes())
+	c := Config{HeadMaxBytes: -1, HeadTenantBytes: -1, Disk: DiskConfig{MinFreeBytes: -1, MinFreePercent: math.NaN(), LocalRetention: -1}}
+	require.Len(t, c.Validate(), 7)
+	limits := (&Config{}).memory()
+	require.Positive(t, limits.TenantBytes)
+	require.Less(t, limits.TenantBytes, limits.Bytes)
+	limits = (&Config{HeadMaxBytes: 1000}).memory()
+	require.EqualValues(t, 800, limits.TenantBytes)
 }

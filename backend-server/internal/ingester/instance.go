@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
 )
@@ -18,6 +19,10 @@ type instance struct {
 	// shipping is held while blocks are being shipped, so that the loop and a
 	// flush do not ship the same ones.
 	shipping sync.Mutex
+
+	flushing atomic.Bool // the cut loop has a flush of it running
+	// notBefore is when the cut loop may try again after a failure.
+	notBefore atomic.Int64
 }
 
 func (n *instance) isOpen() bool {
@@ -73,7 +78,8 @@ func (i *Ingester) openDB(ctx context.Context, tenantID string) (*db.DB, error) 
 	return db.Open(ctx, i.tenantDir(tenantID), db.Options{
 		FS:               i.deps.FS,
 		MaxBlockDuration: i.cfg.MaxBlockDuration,
-		HeadMaxBytes:     i.cfg.headBytes(),
+		Budget:           i.budget,
+		RetryWindow:      i.cfg.RetryWindow,
 		WALSync:          i.cfg.WALSync,
 		Logger:           logger,
 		Events:           i.metrics.events(logger),

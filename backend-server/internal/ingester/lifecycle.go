@@ -14,10 +14,8 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 )
 
-const (
-	cutInterval = 5 * time.Second // how often heads are looked at
-	parallel    = 2               // databases worked on at a time
-)
+// parallel is how many databases are worked on at a time.
+const parallel = 2
 
 // start opens the databases of all tenants that have one on disk.
 func (i *Ingester) start(ctx context.Context) error {
@@ -38,6 +36,8 @@ func (i *Ingester) start(ctx context.Context) error {
 		return errors.Join(err, i.closeAll())
 	}
 	i.metrics.replay.Set(time.Since(begin).Seconds())
+	limits := i.budget.Limits()
+	i.deps.Logger.Info("memory for heads", "limit", limits.Bytes, "tenant_limit", limits.TenantBytes, "used", i.budget.Used())
 	i.deps.Logger.Info("databases opened", "tenants", len(names), "took", time.Since(begin))
 	i.phase.Store(running)
 	return nil
@@ -64,6 +64,7 @@ func (i *Ingester) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { i.cutLoop(ctx); return nil })
 	g.Go(func() error { i.shipLoop(ctx); return nil })
+	g.Go(func() error { i.keepLoop(ctx); return nil })
 	return g.Wait()
 }
 
@@ -84,48 +85,6 @@ func (i *Ingester) closeAll() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// cutLoop cuts heads that are old or large.
-func (i *Ingester) cutLoop(ctx context.Context) {
-	tick := time.NewTicker(cutInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if err := i.cut(ctx, now); err != nil && ctx.Err() == nil {
-				i.metrics.flushFailures.Inc()
-				i.deps.Logger.Error("cut failed; the heads stay in memory and in the write-ahead log, and are tried again", "err", err)
-			}
-		}
-	}
-}
-
-// cut cuts the heads that have reached their age or size, and the largest one
-// if all together are too large.
-func (i *Ingester) cut(ctx context.Context, now time.Time) error {
-	err := i.each(ctx, func(ctx context.Context, inst *instance) error {
-		done, err := inst.db.MaybeFlush(ctx, now)
-		if done {
-			i.wantShipping()
-		}
-		return err
-	})
-	var largest *instance
-	var most, sum int64
-	for _, inst := range i.instances() {
-		n := inst.db.HeadStats().Bytes
-		if sum += n; n > most {
-			largest, most = inst, n
-		}
-	}
-	if sum <= i.cfg.headBytes() || largest == nil {
-		return err
-	}
-	defer i.wantShipping()
-	return errors.Join(err, largest.db.Flush(ctx))
 }
 
 // each calls fn for every open database, a few at a time, and joins the errors.
@@ -154,12 +113,23 @@ func (i *Ingester) Flush(ctx context.Context) error {
 	}
 	defer i.gate.RUnlock()
 	return i.each(ctx, func(ctx context.Context, inst *instance) error {
-		if err := inst.db.Flush(ctx); err != nil {
+		if err := i.flushNow(ctx, inst); err != nil {
 			i.metrics.flushFailures.Inc()
 			return fmt.Errorf("flush: %w", err)
 		}
 		return i.ship(ctx, inst)
 	})
+}
+
+// flushNow cuts a head as soon as there is a place.
+func (i *Ingester) flushNow(ctx context.Context, inst *instance) error {
+	select {
+	case i.places <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-i.places }()
+	return inst.db.Flush(ctx)
 }
 
 func (i *Ingester) stats() (sum db.HeadStats, tenants int) {
@@ -169,6 +139,7 @@ func (i *Ingester) stats() (sum db.HeadStats, tenants int) {
 		sum.Bytes += s.Bytes
 		sum.Series += s.Series
 		sum.Profiles += s.Profiles
+		sum.LogBytes += s.LogBytes
 	}
 	return sum, len(instances)
 }

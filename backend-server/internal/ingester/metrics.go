@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 )
 
 type metrics struct {
@@ -24,12 +25,16 @@ type metrics struct {
 	walBytes      prometheus.Counter
 	walSync       prometheus.Histogram
 	walBroken     prometheus.Counter
+	damagedBlocks prometheus.Counter
+	refused       *prometheus.CounterVec
+	dropped       *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, stats func() (db.HeadStats, int)) *metrics {
+// gauges show how things stand with an ingester.
+func gauges(reg prometheus.Registerer, i *Ingester) {
 	gauge := func(name, help string, get func(db.HeadStats, int) int64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			return float64(get(stats()))
+			return float64(get(i.stats()))
 		}))
 	}
 	gauge("hearth_ingester_head_bytes", "Memory of all heads.", func(s db.HeadStats, _ int) int64 { return s.Bytes })
@@ -37,6 +42,23 @@ func newMetrics(reg prometheus.Registerer, stats func() (db.HeadStats, int)) *me
 	gauge("hearth_ingester_head_profiles", "Profiles in all heads.", func(s db.HeadStats, _ int) int64 { return s.Profiles })
 	gauge("hearth_ingester_tenants", "Tenants with an open database.", func(_ db.HeadStats, n int) int64 { return int64(n) })
 
+	gauge("hearth_ingester_log_bytes", "Size of all write-ahead logs on the disk.", func(s db.HeadStats, _ int) int64 { return s.LogBytes })
+	limits := i.budget.Limits()
+	gauge("hearth_ingester_head_limit_bytes", "Memory that all heads together may use (-db.head-max-bytes).", func(db.HeadStats, int) int64 { return limits.Bytes })
+	gauge("hearth_ingester_head_tenant_limit_bytes", "Memory that the heads of one tenant may use (-db.head-max-tenant-bytes).", func(db.HeadStats, int) int64 { return limits.TenantBytes })
+
+	disk := func(name, help string, get func(space vfs.Space, low, refusing bool) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return get(i.disk.state()) }))
+	}
+	yes := map[bool]float64{true: 1}
+	disk("hearth_ingester_disk_free_bytes", "Free space of the disk of -db.data-path.", func(s vfs.Space, _, _ bool) float64 { return float64(s.Free) })
+	disk("hearth_ingester_disk_size_bytes", "Size of the disk of -db.data-path.", func(s vfs.Space, _, _ bool) float64 { return float64(s.Total) })
+	disk("hearth_ingester_disk_low", "1 while the disk has less free than -db.min-free-bytes and -db.min-free-percent ask for.", func(_ vfs.Space, low, _ bool) float64 { return yes[low] })
+	disk("hearth_ingester_disk_refusing", "1 while pushes are refused because the disk is nearly full.", func(_ vfs.Space, _, refusing bool) float64 { return yes[refusing] })
+}
+
+func newMetrics(reg prometheus.Registerer, i *Ingester) *metrics {
+	gauges(reg, i)
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		reg.MustRegister(c)
@@ -47,7 +69,15 @@ func newMetrics(reg prometheus.Registerer, stats func() (db.HeadStats, int)) *me
 		reg.MustRegister(h)
 		return h
 	}
+	vec := func(name, help string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"reason"})
+		reg.MustRegister(c)
+		return c
+	}
 	m := &metrics{
+		damagedBlocks: counter("hearth_ingester_damaged_blocks_total", "Local blocks that were found damaged and set aside."),
+		refused:       vec("hearth_ingester_refused_profiles_total", "Profiles refused for want of room, to be sent again: head_full or disk_low."),
+		dropped:       vec("hearth_ingester_local_blocks_removed_total", "Local blocks removed after they were shipped: for retention or because the disk was low (disk)."),
 		replay:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "hearth_ingester_replay_seconds", Help: "Time that opening the databases took at start, write-ahead logs included."}),
 		replayed:      counter("hearth_ingester_replayed_records_total", "Log records read when databases were opened."),
 		damaged:       counter("hearth_ingester_damaged_records_total", "Log records that could not be used when databases were opened."),
@@ -79,6 +109,7 @@ func (m *metrics) events(logger *slog.Logger) db.Events {
 			m.blocks.Add(float64(len(f.Blocks)))
 			logger.Info("head cut", "head", f.Head, "blocks", len(f.Blocks), "took", f.Took)
 		},
+		SetAside: func(db.SetAside) { m.damagedBlocks.Inc() },
 		WAL: wal.Events{
 			Committed: func(c wal.Commit) {
 				m.walRecords.Add(float64(c.Records))

@@ -101,7 +101,7 @@ func (i *Ingester) shipBlock(ctx context.Context, inst *instance, b db.LocalBloc
 		return err
 	}
 	i.deps.Shipped(ctx, inst.tenant, b.ID)
-	if err := inst.db.MarkShipped(b.ID); err != nil {
+	if err := inst.db.MarkShipped(b.ID, time.Now()); err != nil {
 		return fmt.Errorf("block %s: %w", b.ID, err)
 	}
 	return nil

@@ -110,6 +110,33 @@ func (g *Gateway) Notify(ctx context.Context, tenantID string, id ulid.ULID) {
 	}
 }
 
+// Holds returns nil if the bucket has the whole block and every view from now
+// on shows it: then other copies may go.
+func (g *Gateway) Holds(ctx context.Context, tenantID string, meta *block.Meta) error {
+	if err := g.Ready(); err != nil {
+		return err
+	}
+	files := make([]bucket.File, len(meta.Files))
+	for i, f := range meta.Files {
+		files[i] = bucket.File(f)
+	}
+	if err := bucket.Verify(ctx, g.bkt, tenantID, meta.ID, files); err != nil {
+		return err
+	}
+	if !g.knows(tenantID, meta.ID) {
+		if err := g.add(ctx, tenantID, meta.ID); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	known := g.mu.tenants[tenantID][meta.ID]
+	if known == nil || known.meta.TimeRange() != meta.TimeRange() {
+		return fault.New(fault.Corrupt, "block %s is in the bucket, but not as it is here", meta.ID)
+	}
+	return nil
+}
+
 func (g *Gateway) knows(tenantID string, id ulid.ULID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,0 +1,114 @@
+package ingester
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+)
+
+const (
+	diskInterval   = time.Second // between looks at the disk
+	retainInterval = time.Minute // between looks for blocks that have been here long enough
+)
+
+// keepLoop removes local blocks that are in the bucket: those that have been
+// here long enough, and more when the disk gets full.
+func (i *Ingester) keepLoop(ctx context.Context) {
+	tick := time.NewTicker(diskInterval)
+	defer tick.Stop()
+	var retained, warned time.Time
+	for {
+		now := time.Now()
+		if err := i.makeRoom(ctx, now); err != nil && ctx.Err() == nil && now.Sub(warned) >= retainInterval {
+			warned = now
+			i.deps.Logger.Warn("blocks could not be removed to make room on the disk", "err", err)
+		}
+		if now.Sub(retained) >= retainInterval {
+			retained = now
+			if err := i.retain(ctx, now); err != nil && ctx.Err() == nil {
+				i.deps.Logger.Warn("blocks could not be removed from the local disk", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// makeRoom looks at the disk and, if it is low, removes the oldest blocks until
+// it is not, has the others shipped and heads cut.
+func (i *Ingester) makeRoom(ctx context.Context, now time.Time) error {
+	missing := i.disk.look()
+	if missing == 0 {
+		return nil
+	}
+	i.press()
+	i.wantShipping()
+	var errs []error
+	for _, c := range i.removable(now) {
+		if missing <= 0 || ctx.Err() != nil {
+			break
+		}
+		if err := i.drop(ctx, c, now, "disk"); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		missing -= c.Meta.Size()
+	}
+	i.disk.look()
+	return errors.Join(errs...)
+}
+
+// retain removes the blocks that were shipped long enough ago.
+func (i *Ingester) retain(ctx context.Context, now time.Time) error {
+	var errs []error
+	for _, c := range i.removable(now) {
+		if ctx.Err() != nil {
+			break
+		}
+		if now.Sub(c.Shipped) >= i.cfg.Disk.LocalRetention {
+			errs = append(errs, i.drop(ctx, c, now, "retention"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// candidate is a block that may be removed.
+type candidate struct {
+	inst *instance
+	db.LocalBlock
+}
+
+// removable returns the blocks of all tenants that may be removed, those with
+// the oldest profiles first.
+func (i *Ingester) removable(now time.Time) []candidate {
+	var out []candidate
+	for _, inst := range i.instances() {
+		for _, b := range inst.db.Droppable(now) {
+			out = append(out, candidate{inst, b})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Compare(a.Meta.MaxTime, b.Meta.MaxTime) })
+	return out
+}
+
+// drop removes a local block, having made sure that it is read from the bucket
+// from then on (I4).
+func (i *Ingester) drop(ctx context.Context, c candidate, now time.Time, reason string) error {
+	if err := i.deps.InBucket(ctx, c.inst.tenant, &c.Meta); err != nil {
+		return fmt.Errorf("tenant %s: block %s stays: %w", c.inst.tenant, c.ID, err)
+	}
+	if err := c.inst.db.DropLocal(c.ID, now); err != nil {
+		return fmt.Errorf("tenant %s: %w", c.inst.tenant, err)
+	}
+	i.metrics.dropped.WithLabelValues(reason).Inc()
+	i.deps.Logger.Info("local block removed; it is read from the bucket now", "tenant", c.inst.tenant, "block", c.ID, "reason", reason, "bytes", c.Meta.Size())
+	return nil
+}
