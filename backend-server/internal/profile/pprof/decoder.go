@@ -56,6 +56,9 @@ type Decoder struct {
 	truncatedAt  uint32 // the location [truncated], once made
 	spareSamples []profile.Sample
 	spareValues  []int64
+	nextInGroup  []int
+
+	mostStrings int // since the strings were last forgotten
 }
 
 // A span is where a message lies in the bytes.
@@ -105,20 +108,34 @@ const maxKept = 16 << 20
 // Reset forgets the profile and its bytes, and lets go of unusually large
 // buffers, so that the Decoder can wait in a pool.
 func (d *Decoder) Reset() {
-	if cap(d.inflater.buf)+cap(d.out.Samples)*40+cap(d.out.Frames)*4+cap(d.out.Locations)*48 > maxKept {
+	if d.memory() > maxKept {
 		*d = Decoder{}
 		return
 	}
 	d.plain = nil
-	clear(d.out.Strings[:cap(d.out.Strings)])
-	clear(d.out.Types[:cap(d.out.Types)])
-	d.labels.forget()
 	d.begin()
+	clear(d.out.Strings[:d.mostStrings])
+	clear(d.out.Types[:cap(d.out.Types)])
+	d.mostStrings = 0
+	d.labels.forget()
+}
+
+// memory returns about how many bytes the Decoder holds.
+func (d *Decoder) memory() int {
+	o := &d.out
+	found := 0
+	for _, list := range d.found {
+		found += cap(list)
+	}
+	return cap(d.inflater.buf) + cap(d.names.arena) + found*8 +
+		cap(o.Strings)*16 + cap(o.Functions)*24 + cap(o.Lines)*16 + cap(o.Locations)*24 +
+		cap(o.Frames)*4 + (cap(o.Samples)+cap(d.spareSamples))*40 + (cap(o.Values)+cap(d.spareValues))*8
 }
 
 // begin empties all arrays, keeping their memory.
 func (d *Decoder) begin() {
 	o := &d.out
+	d.mostStrings = max(d.mostStrings, len(o.Strings))
 	d.out = profile.Profile{
 		Types: o.Types[:0], Strings: o.Strings[:0], Mappings: o.Mappings[:0], Functions: o.Functions[:0],
 		Lines: o.Lines[:0], Locations: o.Locations[:0], Frames: o.Frames[:0], Samples: o.Samples[:0],

@@ -12,12 +12,20 @@
 //
 // # How
 //
-// The first walk over the top level notes where each message lies and cuts out
-// the strings. Only then are the messages decoded, in the order mappings,
-// functions, locations, samples, so that each finds what it refers to already
-// there, whatever order they were sent in. IDs of the wire become indices on
-// the way (idTable). Repeated numbers may be packed or not, or both; unknown
-// fields are skipped.
+// A skim over the top level notes where each message and string lies. Only then
+// are they decoded, kind by kind, in the order strings, mappings, functions,
+// locations, samples, so that each finds what it refers to already there,
+// whatever order they were sent in. IDs of the wire become indices on the way
+// (idTable). Repeated numbers may be packed or not, or both; unknown fields are
+// skipped.
+//
+// Each kind has a loop for the layouts that encoders write: tags of one byte,
+// numbers of few. Whatever does not fit goes to wireField, which knows the whole
+// encoding and has the errors; a loop gives up before it has changed anything,
+// or what it has done is taken back. What makes the loops fast: they do not
+// call, so that their variables stay in registers, and they branch on what the
+// processor can guess, such as the length of a number that grows from message
+// to message.
 //
 // What is accepted is what google/pprof's ParseUncompressed and CheckValid
 // accept, less

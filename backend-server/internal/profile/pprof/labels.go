@@ -43,6 +43,9 @@ func (d *Decoder) label(at span) error {
 	if err := n.read(d.plain, at, 4); err != nil {
 		return err
 	}
+	if n[2] == 0 && n[1] < uint64(d.names.sent) {
+		return nil
+	}
 	k, err := d.stringAt(n[1], "label.key")
 	if err != nil {
 		return err

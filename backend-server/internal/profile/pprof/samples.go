@@ -108,28 +108,51 @@ func (d *Decoder) sampleField(b []byte, i int) (int, error) {
 
 // frames appends the locations of the packed IDs in b to Frames.
 func (d *Decoder) frames(b []byte) error {
-	out, inOrder := d.out.Frames, d.locationIDs.inOrder
-	for i := 0; i < len(b); {
-		id := uint64(b[i])
-		if id < 0x80 {
-			i++
-		} else if i+1 < len(b) && b[i+1] < 0x80 {
-			id = id&0x7f | uint64(b[i+1])<<7
-			i += 2
-		} else if id, i = uvarint(b, i); i < 0 {
+	out := d.out.Frames
+	i, n := usualFrames(b, out[len(out):cap(out)], d.locationIDs.inOrder)
+	for out = out[:len(out)+n]; i < len(b); {
+		var id uint64
+		if id, i = uvarint(b, i); i < 0 {
 			return errVarint
 		}
-		index := uint32(id - 1)
-		if id-1 >= inOrder {
-			var ok bool
-			if index, ok = d.locationIDs.lookUp(id); !ok {
-				return unknownLocation(id)
-			}
+		index, ok := d.locationIDs.find(id)
+		if !ok {
+			return unknownLocation(id)
 		}
 		out = append(out, index)
 	}
 	d.out.Frames = out
 	return nil
+}
+
+// usualFrames writes the indices of packed IDs from 1 to inOrder to out, as
+// long as they have at most three bytes and out has room. It returns the position
+// that it came to and how many there were. It calls nothing, so that all it
+// works with stays in registers.
+func usualFrames(b []byte, out []uint32, inOrder uint64) (i, n int) {
+	for i < len(b) && n < len(out) {
+		id, next := uint64(b[i]), i+1
+		if id >= 0x80 {
+			if next >= len(b) {
+				break
+			}
+			id = id&0x7f | uint64(b[next])<<7
+			if next++; id > maxShort {
+				if next >= len(b) || b[next] >= 0x80 {
+					break
+				}
+				id = id&maxShort | uint64(b[next])<<14
+				next++
+			}
+		}
+		if id-1 >= inOrder {
+			break
+		}
+		out[n] = uint32(id - 1)
+		n++
+		i = next
+	}
+	return i, n
 }
 
 func unknownLocation(id uint64) error {
@@ -216,7 +239,9 @@ func (d *Decoder) sortByGroup() {
 		return
 	}
 	// A counting sort into the spare arrays, which then change places.
-	next := make([]int, len(o.LabelSets)+1)
+	d.nextInGroup = grown(d.nextInGroup, len(o.LabelSets)+1)
+	next := d.nextInGroup
+	clear(next)
 	for _, s := range o.Samples {
 		next[s.Group+1]++
 	}

@@ -98,6 +98,7 @@ func (d *Decoder) decodeStrings() error {
 	for n, at := range found {
 		s := d.plain[at.start:at.end]
 		if !isASCII(s) && !utf8.Valid(s) {
+			d.out.Strings = out
 			return malformed("string_table[%d] is not UTF-8: hex %x", n, s[:min(len(s), maxQuoted)])
 		}
 		out = append(out, unsafe.String(unsafe.SliceData(s), len(s)))
