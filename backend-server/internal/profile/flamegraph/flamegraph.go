@@ -32,25 +32,27 @@ func FromTree(t *tree.Tree) *Graph {
 	g := &Graph{Total: totals[tree.Root], Saturated: t.Saturated}
 	names := newNames(t)
 	kids := t.Children()
-	row := []bar{{node: tree.Root, width: totals[tree.Root]}}
-	for len(row) > 0 {
-		level := make([]int64, 0, 4*len(row))
-		var next []bar
+	// Level by level, from left to right: a level's bars begin where those of
+	// the level above end. All levels are cut from one array.
+	bars := append(make([]bar, 0, t.Len()), bar{node: tree.Root, width: totals[tree.Root]})
+	values := make([]int64, 0, 4*t.Len())
+	for first := 0; first < len(bars); {
+		level, after := len(values), len(bars)
 		var end int64
-		for _, b := range row {
+		for _, b := range bars[first:after] {
 			self := min(t.Self(b.node), b.width)
 			g.MaxSelf = max(g.MaxSelf, self)
-			level = append(level, b.start-end, b.width, self, names.index(t.NameOf(b.node)))
+			values = append(values, b.start-end, b.width, self, names.index(t.NameOf(b.node)))
 			end = b.start + b.width
 			x := b.start + self
 			for _, child := range kids.Of(b.node) {
 				width := min(totals[child], end-x)
-				next = append(next, bar{child, x, width})
+				bars = append(bars, bar{child, x, width})
 				x += width
 			}
 		}
-		g.Levels = append(g.Levels, level)
-		row = next
+		g.Levels = append(g.Levels, values[level:len(values):len(values)])
+		first = after
 	}
 	g.Names = names.list
 	return g

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/prometheus/prometheus/model/labels"
@@ -31,7 +32,12 @@ func ToPairs(in []*typesv1.LabelPair) []profile.LabelPair {
 
 // Text returns s as it may stand in a string field, which must be UTF-8: every
 // run of other bytes is replaced. Names of functions need not be UTF-8.
-func Text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func Text(s string) string {
+	if utf8.ValidString(s) { // it is quicker to see that than to copy
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
 
 // Texts is Text for a list, which it changes in place.
 func Texts(list []string) []string {
