@@ -20,6 +20,27 @@ func appendSample(dst []byte, gap uint32, value int64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(gap)<<1), uint64(value))
 }
 
+// maxSampleBytes is the most that a sample takes.
+const maxSampleBytes = 5 + binary.MaxVarintLen64
+
+// putSample does as appendSample, but from b[w] on, where there is room. It
+// returns where it stopped.
+func putSample(b []byte, w int, gap uint32, value int64) int {
+	if value == 1 {
+		return putUvarint(b, w, uint64(gap)<<1|1)
+	}
+	return putUvarint(b, putUvarint(b, w, uint64(gap)<<1), uint64(value))
+}
+
+func putUvarint(b []byte, w int, v uint64) int {
+	for ; v >= 0x80; w++ {
+		b[w] = byte(v) | 0x80
+		v >>= 7
+	}
+	b[w] = byte(v)
+	return w + 1
+}
+
 // decodeSamples appends a row's samples to the two slices.
 func decodeSamples(b []byte, stacks []uint32, values []int64) ([]uint32, []int64, error) {
 	stack := uint64(0)

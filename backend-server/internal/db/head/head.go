@@ -40,12 +40,12 @@ type Head struct {
 		series     []query.Series
 	}
 
-	rowBytes, profiles, rows atomic.Int64
-	symbolBytes              atomic.Int64
-	minTime, maxTime         atomic.Int64
-	saturated                atomic.Int64
-	appenders                sync.Pool
-	replay                   replayMemory
+	profiles, rows   atomic.Int64
+	bytes            atomic.Int64 // of the partitions
+	minTime, maxTime atomic.Int64
+	saturated        atomic.Int64
+	appenders        sync.Pool
+	replay           replayMemory
 }
 
 // New returns an empty head. Records are logged to log, which the caller owns;
@@ -80,21 +80,20 @@ type Stats struct {
 	Saturated int64
 }
 
-// rowOverhead is the memory of a row besides its samples: its entry in the
-// row list and in the set of IDs.
-const rowOverhead = 120
+// seriesOverhead is the memory of a row series: its labels, and their place in
+// the postings.
+const seriesOverhead = 512
 
 // Stats returns the head's sizes as they stand.
 func (h *Head) Stats() Stats {
 	h.mu.RLock()
 	series := int64(len(h.mu.series))
 	h.mu.RUnlock()
-	rows := h.rows.Load()
 	return Stats{
-		Bytes:     h.rowBytes.Load() + h.symbolBytes.Load() + rows*rowOverhead + series*512,
+		Bytes:     h.bytes.Load() + series*seriesOverhead,
 		Series:    series,
 		Profiles:  h.profiles.Load(),
-		Rows:      rows,
+		Rows:      h.rows.Load(),
 		Saturated: h.saturated.Load(),
 	}
 }
@@ -116,13 +115,7 @@ func (h *Head) Has(service string, key uint64) bool {
 	h.mu.RLock()
 	p := h.mu.byName[service]
 	h.mu.RUnlock()
-	if p == nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.ids[key]
-	return ok
+	return p != nil && p.has(key)
 }
 
 // partition returns the partition of a service, which it makes if need be.

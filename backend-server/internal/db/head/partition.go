@@ -20,15 +20,16 @@ type partition struct {
 	series []*rowSeries
 	groups []*group
 	byHash map[uint64][]*rowSeries
-	ids    map[uint64]struct{} // keys of the profiles held
-	// accounted is what Head.symbolBytes has of this partition.
-	accounted int64
-	chunk     []byte // rows are cut from it; see place
+	ids    keySet // keys of the profiles held
+	arena  arena
+
+	rowBytes  int64 // of the lists of rows
+	accounted int64 // what Head.bytes has of this partition
 }
 
 func newPartition(name string, index uint32) *partition {
 	in := symbols.NewLogged()
-	return &partition{name: name, index: index, in: in, logged: in.Mark(), byHash: map[uint64][]*rowSeries{}, ids: map[uint64]struct{}{}}
+	return &partition{name: name, index: index, in: in, logged: in.Mark(), byHash: map[uint64][]*rowSeries{}}
 }
 
 // rowSeries is the rows of one series for one sample type, or for two of which
@@ -41,8 +42,9 @@ type rowSeries struct {
 	column, scaleT profile.ValueType
 	period         profile.ValueType
 	base, scaled   labels.Labels // with them
-	rows           []row
-	group          *group // nil before the first row
+	rows           []keptRow
+	units          []int64 // of the rows, in order; a new one where it changes
+	group          *group  // nil before the first row
 }
 
 // row is one profile. data and spans are never written again.
@@ -54,6 +56,67 @@ type row struct {
 	n     uint32
 	data  []byte
 	spans []byte
+}
+
+// keptRow is a row as a series keeps it.
+type keptRow struct {
+	time  profile.UnixMilli
+	id    uint64
+	total int64
+	at    spot   // of the samples and spans in the arena
+	n     uint32 // number of samples
+	unit  uint32 // index into rowSeries.units
+}
+
+const keptRowBytes = 40
+
+// add makes a row visible. The caller holds p.mu.
+func (p *partition) add(s *rowSeries, r *row) {
+	at := p.arena.place(r.data, r.spans)
+	if n := len(s.units); n == 0 || s.units[n-1] != r.unit {
+		s.units = append(s.units, r.unit)
+	}
+	before := cap(s.rows)
+	s.rows = append(s.rows, keptRow{r.time, r.id, r.total, at, r.n, uint32(len(s.units) - 1)})
+	p.rowBytes += int64(cap(s.rows)-before) * keptRowBytes
+	r.data, r.spans = placed(p.arena.chunks, at)
+	p.published(s, r)
+}
+
+// rows is the rows of a series at some moment. It may be read without a lock.
+type rows struct {
+	list   []keptRow
+	units  []int64
+	chunks [][]byte
+}
+
+// rows returns the rows of a series. The caller holds p.mu.
+func (p *partition) rows(s *rowSeries) rows { return rows{s.rows, s.units, p.arena.chunks} }
+
+// at returns a row without its samples and spans.
+func (r *rows) at(i int) row {
+	k := &r.list[i]
+	return row{time: k.time, id: k.id, total: k.total, unit: r.units[k.unit], n: k.n}
+}
+
+// whole returns a row.
+func (r *rows) whole(i int) row {
+	out := r.at(i)
+	out.data, out.spans = placed(r.chunks, r.list[i].at)
+	return out
+}
+
+// has reports whether the partition holds the profile with this key.
+func (p *partition) has(key uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ids.has(key)
+}
+
+// size estimates the memory of the partition but for its series. The caller
+// holds p.mu.
+func (p *partition) size() int64 {
+	return p.in.Bytes() + p.sumBytes() + p.ids.bytes() + p.arena.bytes + p.rowBytes
 }
 
 func (s *rowSeries) hasScaled() bool { return s.scaleT != profile.ValueType{} }
@@ -75,26 +138,4 @@ func (p *partition) find(hash uint64, lset labels.Labels, column, scaled, period
 	p.series = append(p.series, s)
 	p.byHash[hash] = append(p.byHash[hash], s)
 	return s
-}
-
-const (
-	firstChunk = 1 << 10
-	lastChunk  = 64 << 10
-)
-
-// place copies b to memory that is never written again.
-func (p *partition) place(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	if len(b) > lastChunk/4 {
-		return append([]byte(nil), b...)
-	}
-	if cap(p.chunk)-len(p.chunk) < len(b) {
-		size := min(max(2*cap(p.chunk), firstChunk), lastChunk)
-		p.chunk = make([]byte, 0, max(size, len(b)))
-	}
-	at := len(p.chunk)
-	p.chunk = append(p.chunk, b...)
-	return p.chunk[at:len(p.chunk):len(p.chunk)]
 }

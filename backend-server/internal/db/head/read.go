@@ -73,30 +73,44 @@ func (h *Head) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.R
 	if err != nil {
 		return err
 	}
-	rows := make([][]row, len(req.Rows))
+	lists := make([]rows, len(req.Rows))
 	p.mu.Lock()
 	for i, r := range req.Rows {
 		if int(r) < len(p.series) {
-			rows[i] = p.series[r].rows
+			lists[i] = p.rows(p.series[r])
 		}
 	}
 	p.mu.Unlock()
 	var out query.Row
-	for i, list := range rows {
+	for i := range lists {
 		out.Rows = req.Rows[i]
-		for j := range list {
-			if j%rowsPerCheck == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if !req.Range.Contains(list[j].time) {
-				continue
-			}
-			if err := list[j].read(&out, req); err != nil {
-				return err
-			}
-			if err := fn(&out); err != nil {
-				return err
-			}
+		if err := lists[i].scan(ctx, &out, req, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan calls fn with out for each row that req asks for.
+func (r *rows) scan(ctx context.Context, out *query.Row, req query.ScanRequest, fn func(*query.Row) error) error {
+	for i := range r.list {
+		if i%rowsPerCheck == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !req.Range.Contains(r.list[i].time) {
+			continue
+		}
+		var row row
+		if req.TotalsOnly {
+			row = r.at(i)
+		} else {
+			row = r.whole(i)
+		}
+		if err := row.read(out, req); err != nil {
+			return err
+		}
+		if err := fn(out); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -42,7 +42,7 @@ func (h *Head) Replay(record []byte) error {
 	if r.Err() != nil {
 		return r.Err()
 	}
-	if _, known := p.ids[key]; known {
+	if p.ids.has(key) {
 		return nil
 	}
 	h.publish(p, key, t, rows)

@@ -57,16 +57,16 @@ const maxUnits = 4
 
 // published adds the newest row of s to the sums of its group. The caller
 // holds p.mu.
-func (p *partition) published(s *rowSeries) {
+func (p *partition) published(s *rowSeries, r *row) {
 	if s.group == nil {
-		p.join(s)
+		p.join(s, r)
 		return
 	}
-	s.group.sum(&s.rows[len(s.rows)-1])
+	s.group.sum(r)
 }
 
 // join puts a row series with its first row into the group of its profile types.
-func (p *partition) join(s *rowSeries) {
+func (p *partition) join(s *rowSeries, first *row) {
 	for _, g := range p.groups {
 		if g.series[0].sameTypes(s) {
 			s.group = g
@@ -76,7 +76,7 @@ func (p *partition) join(s *rowSeries) {
 		s.group = &group{index: uint32(len(p.groups))}
 		p.groups = append(p.groups, s.group)
 	}
-	s.group.add(s)
+	s.group.add(p, s, first)
 }
 
 // sameTypes reports whether the rows of s and o are of the same profile types.
@@ -85,21 +85,23 @@ func (s *rowSeries) sameTypes(o *rowSeries) bool {
 		s.labels.Get(profile.LabelName) == o.labels.Get(profile.LabelName)
 }
 
-func (g *group) add(s *rowSeries) {
+func (g *group) add(p *partition, s *rowSeries, first *row) {
 	// Readers hold the old list.
 	at, _ := slices.BinarySearch(g.rows, s.index)
 	g.rows = slices.Insert(slices.Clip(g.rows), at, s.index)
 	g.series = append(g.series, s)
 	if g.summed {
-		g.sum(&s.rows[len(s.rows)-1])
+		g.sum(first)
 	}
 	if g.summed || len(g.rows) < minSummed {
 		return
 	}
 	g.summed, g.closed = true, map[profile.UnixMilli][]sum{}
 	for _, old := range g.series {
-		for i := range old.rows {
-			g.sum(&old.rows[i])
+		rows := p.rows(old)
+		for i := range rows.list {
+			r := rows.whole(i)
+			g.sum(&r)
 		}
 	}
 }

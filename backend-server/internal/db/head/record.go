@@ -1,0 +1,58 @@
+package head
+
+import (
+	"encoding/binary"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// A log record, version 1:
+//
+//	byte version, string service, tail of symbols (see symbols.AppendTail),
+//	8 bytes key, varint time, uvarint number of rows, and for each row:
+//	  uvarint row series, byte 1 and the definition where the log does not have
+//	  it yet or byte 0, uvarint unit, uvarint number of samples,
+//	  uvarint length and samples, uvarint length and span samples
+//	definition: labels, then sample type, scaled type, period type, each as
+//	  two strings; labels: uvarint count, name and value strings
+//	string: uvarint length, bytes
+const recordVersion = 1
+
+// appendRecord appends the log record for rows. The caller holds p.mu.
+func (p *partition) appendRecord(dst []byte, key uint64, t profile.UnixMilli, rows []newRow) []byte {
+	dst = appendString(append(dst, recordVersion), p.name)
+	dst = p.in.AppendTail(dst, p.logged)
+	dst = binary.BigEndian.AppendUint64(dst, key)
+	dst = binary.AppendVarint(dst, int64(t))
+	dst = binary.AppendUvarint(dst, uint64(len(rows)))
+	for _, r := range rows {
+		dst = binary.AppendUvarint(dst, uint64(r.series.index))
+		if r.series.logged {
+			dst = append(dst, 0)
+		} else {
+			dst = appendDefinition(append(dst, 1), r.series)
+		}
+		dst = binary.AppendUvarint(dst, uint64(r.unit))
+		dst = binary.AppendUvarint(dst, uint64(r.n))
+		dst = append(binary.AppendUvarint(dst, uint64(len(r.data))), r.data...)
+		dst = append(binary.AppendUvarint(dst, uint64(len(r.spans))), r.spans...)
+	}
+	return dst
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendDefinition(dst []byte, s *rowSeries) []byte {
+	dst = binary.AppendUvarint(dst, uint64(s.labels.Len()))
+	s.labels.Range(func(l labels.Label) {
+		dst = appendString(appendString(dst, l.Name), l.Value)
+	})
+	for _, v := range []profile.ValueType{s.column, s.scaleT, s.period} {
+		dst = appendString(appendString(dst, v.Type), v.Unit)
+	}
+	return dst
+}
