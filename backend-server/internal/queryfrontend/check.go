@@ -53,6 +53,27 @@ func (f *Frontend) nodes(asked int64) (int, error) {
 	return int(asked), nil
 }
 
+// functionOrder returns how many functions are wanted, and whether those with
+// the largest own values.
+func functionOrder(req request.Functions) (limit int, bySelf bool, err error) {
+	switch {
+	case req.Limit == 0:
+		limit = defaultFunctions
+	case req.Limit < 0 || req.Limit > mostFunctions:
+		return 0, false, invalid("limit is %d; it must be from 1 to %d, or 0 for the default of %d", req.Limit, mostFunctions, defaultFunctions)
+	default:
+		limit = int(req.Limit)
+	}
+	switch req.Sort {
+	case "", "total":
+	case "self":
+		bySelf = true
+	default:
+		return 0, false, invalid("sort is %q; it must be total or self", req.Sort)
+	}
+	return limit, bySelf, nil
+}
+
 // selection checks a question for samples. Nothing means that all of the range
 // lies before the look-back limit.
 func (f *Frontend) selection(req request.Profile) (sel query.Selection, nothing bool, err error) {

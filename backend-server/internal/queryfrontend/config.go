@@ -15,6 +15,9 @@ const (
 	mostPoints = 518_400
 	// mostNodesEver bounds what -querier.max-flamegraph-nodes-max may allow.
 	mostNodesEver = 1 << 24
+	// The number of functions that a list of them has.
+	defaultFunctions = 100
+	mostFunctions    = 10_000
 )
 
 // Config bounds what one query may ask for.

@@ -38,6 +38,7 @@ type Querier interface {
 // Profiles sums up samples.
 type Profiles interface {
 	Tree(ctx context.Context, sel query.Selection) (*tree.Tree, error)
+	Functions(ctx context.Context, sel query.Selection) (*query.FunctionSums, error)
 	Profile(ctx context.Context, sel query.Selection) (*profile.Profile, error)
 	TimeSeries(ctx context.Context, sel query.SeriesSelection) ([]series.Series, error)
 }
@@ -92,6 +93,27 @@ func (f *Frontend) uncut(ctx context.Context, req request.Profile) (*tree.Tree, 
 		return tree.New(), nil
 	}
 	return f.querier.Tree(ctx, sel)
+}
+
+// Functions returns the functions with the largest sums of the samples asked
+// for.
+func (f *Frontend) Functions(ctx context.Context, req request.Functions) (_ *query.TopFunctions, err error) {
+	defer f.observe("functions", &err)()
+	limit, bySelf, err := functionOrder(req)
+	if err != nil {
+		return nil, err
+	}
+	sel, nothing, err := f.selection(req.Profile)
+	if err != nil {
+		return nil, err
+	}
+	sums := new(query.FunctionSums)
+	if !nothing {
+		if sums, err = f.querier.Functions(ctx, sel); err != nil {
+			return nil, err
+		}
+	}
+	return sums.Top(limit, bySelf), nil
 }
 
 // Diff returns the flame graph of the difference of two questions, cut to the

@@ -48,6 +48,11 @@ func (f *fake) Tree(_ context.Context, sel query.Selection) (*tree.Tree, error) 
 	return t, f.err
 }
 
+func (f *fake) Functions(ctx context.Context, sel query.Selection) (*query.FunctionSums, error) {
+	t, err := f.Tree(ctx, sel)
+	return &query.FunctionSums{Total: t.Total(), Functions: t.Functions()}, err
+}
+
 func (f *fake) Profile(_ context.Context, sel query.Selection) (*profile.Profile, error) {
 	f.asked++
 	f.sel = sel
@@ -143,8 +148,9 @@ func TestRefusals(t *testing.T) {
 			_, treeErr := f.Tree(t.Context(), req.Profile)
 			_, profileErr := f.Profile(t.Context(), req.Profile)
 			_, seriesErr := f.Series(t.Context(), req)
+			_, functionsErr := f.Functions(t.Context(), request.Functions{Profile: req.Profile})
 			_, diffErr := f.Diff(t.Context(), ask(nil).Profile, req.Profile)
-			for _, err := range []error{treeErr, profileErr, seriesErr, diffErr} {
+			for _, err := range []error{treeErr, profileErr, seriesErr, functionsErr, diffErr} {
 				require.True(t, fault.Is(err, fault.Invalid), "%v", err)
 				require.ErrorContains(t, err, c.want)
 				require.Equal(t, c.reason, fault.ReasonOf(err))
@@ -355,4 +361,46 @@ func TestFailuresAreCounted(t *testing.T) {
 		_, _ = f.Tree(t.Context(), ask(nil).Profile)
 		require.EqualValues(t, 1, testutil.ToFloat64(f.metrics.failures.WithLabelValues("tree", want)))
 	}
+}
+
+func TestFunctions(t *testing.T) {
+	f, q := newFrontend(nil)
+	question := func(limit int64, sort string) request.Functions {
+		return request.Functions{Profile: ask(nil).Profile, Limit: limit, Sort: sort}
+	}
+	top, err := f.Functions(t.Context(), question(3, ""))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, top.Total)
+	require.Equal(t, []tree.Function{{Name: "d", Self: 4, Total: 4}, {Name: "c", Self: 3, Total: 3}, {Name: "b", Self: 2, Total: 2}}, top.Functions)
+	require.Equal(t, 1, top.RestFunctions)
+	require.EqualValues(t, 1, top.RestSelf)
+	require.Equal(t, cpu, q.sel.Type.String())
+
+	top, err = f.Functions(t.Context(), question(0, "self"))
+	require.NoError(t, err)
+	require.Len(t, top.Functions, 4)
+	require.Zero(t, top.RestFunctions)
+
+	q.asked = 0
+	for _, c := range []struct {
+		req  request.Functions
+		want string
+	}{
+		{question(-1, ""), "limit is -1; it must be from 1 to 10000, or 0 for the default of 100"},
+		{question(10_001, ""), "limit is 10001"},
+		{question(1, "name"), `sort is "name"; it must be total or self`},
+	} {
+		_, err := f.Functions(t.Context(), c.req)
+		require.True(t, fault.Is(err, fault.Invalid))
+		require.ErrorContains(t, err, c.want)
+	}
+	require.Zero(t, q.asked, "refused before anything is read")
+
+	f, q = newFrontend(func(cfg *Config) { cfg.MaxLookback = time.Millisecond })
+	old := question(0, "")
+	old.Start, old.End = now-2000, now-1000
+	top, err = f.Functions(t.Context(), old)
+	require.NoError(t, err)
+	require.Zero(t, q.asked)
+	require.Empty(t, top.Functions)
 }

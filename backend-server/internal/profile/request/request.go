@@ -34,6 +34,14 @@ type Series struct {
 	Limit       int64 // only the largest series; 0 means all
 }
 
+// Functions asks for the functions that samples were taken in. MaxNodes counts
+// for nothing: functions are summed over all stacks.
+type Functions struct {
+	Profile
+	Limit int64  // only the largest functions; 0 means the default
+	Sort  string // "total", which is the default, or "self"
+}
+
 // Labels asks about label names, values or sets. Start and End both zero means
 // all time.
 type Labels struct {

@@ -36,6 +36,7 @@ type fake struct {
 	empty     bool
 	profile   request.Profile
 	right     request.Profile
+	functions request.Functions
 	series    []request.Series
 	labels    request.Labels
 	names     []string
@@ -60,6 +61,16 @@ func (f *fake) Tree(_ context.Context, req request.Profile) (*tree.Tree, error) 
 	}
 	t.Saturated = f.saturated
 	return t, f.err
+}
+
+func (f *fake) Functions(ctx context.Context, req request.Functions) (*dbquery.TopFunctions, error) {
+	t, err := f.Tree(ctx, req.Profile)
+	if err != nil {
+		return nil, err
+	}
+	f.functions = req
+	sums := dbquery.FunctionSums{Total: t.Total(), Saturated: f.saturated, Functions: t.Functions()}
+	return sums.Top(2, req.Sort == "self"), nil
 }
 
 func (f *fake) Diff(ctx context.Context, left, right request.Profile) (*flamegraph.DiffGraph, error) {

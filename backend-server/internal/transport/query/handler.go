@@ -1,6 +1,6 @@
 // Package query is the reading edge: it serves querier.v1.QuerierService, the
-// API that Grafana and profilecli speak, over connect, gRPC and gRPC-Web, and
-// the older /pyroscope/render endpoints.
+// API that Grafana and profilecli speak, over connect, gRPC and gRPC-Web, the
+// older /pyroscope/render endpoints, and in their manner /pyroscope/functions.
 //
 // It translates and nothing else: a message becomes a plain question
 // (profile/request), a Frontend checks and answers it, the answer becomes a
@@ -38,6 +38,7 @@ type Frontend interface {
 // Profiles answers questions about samples.
 type Profiles interface {
 	Tree(ctx context.Context, req request.Profile) (*tree.Tree, error)
+	Functions(ctx context.Context, req request.Functions) (*dbquery.TopFunctions, error)
 	Diff(ctx context.Context, left, right request.Profile) (*flamegraph.DiffGraph, error)
 	Profile(ctx context.Context, req request.Profile) (*profile.Profile, error)
 	Series(ctx context.Context, req request.Series) ([]series.Series, error)
@@ -86,6 +87,7 @@ func (h *Handler) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
 		path:                          rpc,
 		"GET /pyroscope/render":       h.legacy(h.render),
+		"GET /pyroscope/functions":    h.legacy(h.functions),
 		"GET /pyroscope/render-diff":  h.legacy(h.renderDiff),
 		"GET /pyroscope/label-values": h.legacy(h.labelValues),
 		"GET /pyroscope/labels":       h.legacy(h.labelNames),

@@ -147,6 +147,44 @@ func TestRender(t *testing.T) {
 	require.JSONEq(t, `{"code":"invalid_argument","message":"bad"}`, body)
 }
 
+func TestFunctions(t *testing.T) {
+	f, s := serve(t)
+	status, body := get(t, s, "/pyroscope/functions", url.Values{
+		"query": {cpu + `{a="1"}`}, "from": {"1699999940"}, "until": {"now"}, "limit": {"2"}, "sort": {"self"},
+	})
+	require.Equal(t, 200, status, body)
+	require.JSONEq(t, `{
+		"unit": "nanoseconds", "total": 6,
+		"functions": [{"name":"a","self":3,"total":3},{"name":"c","self":2,"total":2}],
+		"rest": {"functions":2,"self":1}
+	}`, body)
+	require.Equal(t, request.Functions{
+		Profile: request.Profile{Type: cpu, Selector: `{a="1"}`, Start: 1699999940_000, End: profile.UnixMilli(now.UnixMilli())},
+		Limit:   2, Sort: "self",
+	}, f.functions)
+
+	f.saturated = true
+	_, body = get(t, s, "/pyroscope/functions", url.Values{"query": {cpu}})
+	require.Contains(t, body, `"functions":[{"name":"main","self":1,"total":6},{"name":"a","self":3,"total":3}]`)
+	require.Contains(t, body, `"saturated":true`)
+	f.empty = true
+	_, body = get(t, s, "/pyroscope/functions", url.Values{"query": {cpu}})
+	require.Contains(t, body, `"functions":[]`)
+
+	for _, c := range []struct {
+		params url.Values
+		want   string
+	}{
+		{url.Values{}, "query is missing"},
+		{url.Values{"query": {cpu}, "until": {"soon"}}, "until is"},
+		{url.Values{"query": {cpu}, "limit": {"x"}}, `limit is \"x\"; it must be a whole number`},
+	} {
+		status, body := get(t, s, "/pyroscope/functions", c.params)
+		require.Equal(t, 400, status)
+		require.Contains(t, body, c.want)
+	}
+}
+
 func TestRenderDiff(t *testing.T) {
 	f, s := serve(t)
 	status, body := get(t, s, "/pyroscope/render-diff", url.Values{
