@@ -2,153 +2,67 @@ package db_test
 
 import (
 	"context"
-	"fmt"
+	"flag"
 	"math/rand/v2"
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hearth-profiles/hearth/backend-server/internal/db"
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 )
 
-const start = profile.UnixMilli(1_700_000_000_000)
+// Without flags TestTwin takes a sample of a few seconds.
+var (
+	operations = flag.Int("db.operations", 0, "random operations that TestTwin does; 0 is as many as fit in a few seconds")
+	firstSeed  = flag.Uint64("db.seed", 0, "seed of the first world of TestTwin; 0 draws one")
+)
 
-// world is a database and its twin.
-type world struct {
-	t    *testing.T
-	rng  *rand.Rand
-	mem  *vfs.Mem
-	gen  *dbtest.Generator
-	db   *db.DB
-	twin dbtest.Twin
-}
+// Worlds are many and small rather than few and large: a comparison looks at
+// everything that a world has, and small ones differ more.
+const worldOperations = 200
 
-func newWorld(t *testing.T, seed uint64) *world {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	w := &world{t: t, rng: rng, mem: vfs.NewMem(), gen: &dbtest.Generator{Rng: rng, Start: start, Length: (3 * time.Hour).Milliseconds()}}
-	w.open()
-	return w
-}
-
-func (w *world) open() {
-	var err error
-	w.db, err = db.Open(context.Background(), "data/tenant", db.Options{FS: w.mem})
-	require.NoError(w.t, err)
-}
-
-func (w *world) append() {
-	var recs []profile.Record
-	for range 1 + w.rng.IntN(3) {
-		recs = append(recs, w.gen.Record())
-	}
-	if n := len(w.twin.Records); n > 0 && w.rng.IntN(3) == 0 {
-		recs = append(recs, w.twin.Records[w.rng.IntN(n)]) // a retry
-	}
-	require.Nil(w.t, w.db.Append(context.Background(), recs))
-	w.twin.Add(recs...)
-}
-
-// step does one random operation and returns its name.
-func (w *world) step() string {
-	switch n := w.rng.IntN(20); {
-	case n < 12:
-		w.append()
-		return "append"
-	case n < 14:
-		require.NoError(w.t, w.db.Flush(context.Background()))
-		return "flush"
-	case n < 15:
-		for _, b := range w.db.Unshipped() {
-			require.NoError(w.t, w.db.MarkShipped(b.ID, time.Now()))
-		}
-		require.Empty(w.t, w.db.Unshipped())
-		return "ship"
-	case n < 17:
-		require.NoError(w.t, w.db.Close())
-		w.open()
-		return "reopen"
-	case n < 18:
-		w.mem = w.mem.CrashClone(w.rng) // the old database is left to rot
-		w.open()
-		return "power cut"
-	default:
-		w.compare()
-		return "compare"
-	}
-}
-
-func (w *world) selection() query.Selection {
-	length := w.gen.Length
-	a, b := w.rng.Int64N(length), w.rng.Int64N(length)
-	sel := query.Selection{Type: dbtest.Types[w.rng.IntN(len(dbtest.Types))], Range: profile.TimeRange{Start: start + profile.UnixMilli(min(a, b)), End: start + profile.UnixMilli(max(a, b))}}
-	if w.rng.IntN(2) == 0 {
-		sel.Matchers = append(sel.Matchers, labels.MustNewMatcher(labels.MatchEqual, "service_name", dbtest.Services[w.rng.IntN(3)]))
-	}
-	if w.rng.IntN(3) == 0 {
-		sel.Matchers = append(sel.Matchers, labels.MustNewMatcher(labels.MatchRegexp, "pod", "pod-[01]"))
-	}
-	if w.rng.IntN(4) == 0 {
-		sel.Matchers = append(sel.Matchers, labels.MustNewMatcher(labels.MatchNotEqual, "pod", "pod-2"))
-	}
-	if w.rng.IntN(4) == 0 {
-		sel.CallSite = []string{fmt.Sprintf("fn%d", w.rng.IntN(12))}
-	}
-	if w.rng.IntN(4) == 0 {
-		sel.Spans = dbtest.Spans[:1+w.rng.IntN(2)]
-	}
-	return sel
-}
-
-func (w *world) compare() {
-	ctx := context.Background()
-	sel := w.selection()
-	view := w.db.View(sel.Range)
-	defer view.Release()
-	tree, err := query.Tree(ctx, view.Units, sel)
-	require.NoError(w.t, err)
-	require.Equal(w.t, w.twin.Tree(sel), dbtest.FlattenTree(tree), "tree of %+v", sel)
-	prof, err := query.Profile(ctx, view.Units, sel)
-	require.NoError(w.t, err)
-	require.Equal(w.t, w.twin.Profile(sel), dbtest.FlattenProfile(prof), "profile of %+v", sel)
-
-	all := w.db.View(profile.TimeRange{})
-	defer all.Release()
-	s := query.SeriesSelection{Selection: sel, Grid: series.Grid{Start: sel.Range.Start, End: sel.Range.End, StepMillis: 600_000}, GroupBy: []string{"pod", "service_name"}}
-	points, err := query.TimeSeries(ctx, all.Units, s)
-	require.NoError(w.t, err)
-	require.Equal(w.t, w.twin.Series(s), dbtest.FlattenSeries(points, s.GroupBy), "series of %+v", s)
-}
-
+// TestTwin does random things to databases and compares every answer with that
+// of a list of all records, from which it is computed anew.
 func TestTwin(t *testing.T) {
-	seeds := uint64(12)
-	if testing.Short() { // under the race detector, where it is slow
-		seeds = 2
+	seed, most, until := *firstSeed, *operations, time.Time{}
+	if seed == 0 {
+		seed = rand.Uint64() >> 16
 	}
-	for seed := range seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorld(t, seed)
-			var done []string
-			defer func() {
-				if t.Failed() {
-					t.Log("operations:", done)
-				}
-			}()
-			for range 150 {
-				done = append(done, w.step())
-			}
-			w.compare()
-			require.NoError(t, w.db.Flush(context.Background()))
-			for range 5 {
-				w.compare()
-			}
-			require.Zero(t, w.db.HeadStats().Profiles)
-		})
+	if most == 0 {
+		most, until = 1<<30, time.Now().Add(10*time.Second)
+		if testing.Short() { // under the race detector, where it is slow
+			until = time.Now().Add(2 * time.Second)
+		}
 	}
+	t.Logf("first seed %d", seed)
+	counts, began, done := map[string]int{}, time.Now(), 0
+	for world := uint64(0); done < most && (until.IsZero() || time.Now().Before(until)); world++ {
+		done += runWorld(t, seed+world, min(worldOperations, most-done), counts)
+	}
+	require.Positive(t, counts["compare"])
+	t.Logf("%d operations in %s: %v", done, time.Since(began).Round(time.Second), counts)
+}
+
+// runWorld does n random operations to a world, compares it in head and blocks
+// at once, then in blocks alone, and returns how many operations that were.
+func runWorld(t *testing.T, seed uint64, n int, counts map[string]int) int {
+	w := newWorld(t, seed)
+	var done []string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the world of -db.seed=%d (with -db.operations=%d it is the only one) after %v", seed, n, done)
+		}
+	}()
+	for range n {
+		name := w.step()
+		done = append(done, name)
+		counts[name]++
+	}
+	w.compare()
+	require.NoError(t, w.db.Flush(context.Background()))
+	require.Zero(t, w.db.HeadStats().Profiles)
+	for range 3 {
+		w.compare()
+	}
+	w.close()
+	return n
 }

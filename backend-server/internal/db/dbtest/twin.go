@@ -5,15 +5,15 @@ package dbtest
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
 )
 
@@ -22,25 +22,45 @@ import (
 type Stacks map[string]int64
 
 // Twin is a list of the records that a database was given and acknowledged.
-type Twin struct{ Records []profile.Record }
+type Twin struct {
+	Records []profile.Record
+
+	known map[string]bool
+	flat  [][]flatSample // of each record
+}
+
+// flatSample is a sample with its frames as text. They are kept since they are
+// looked at again and again.
+type flatSample struct{ names, lines string }
 
 // Add adds records, each of which is kept once.
 func (t *Twin) Add(recs ...profile.Record) {
-next:
+	if t.known == nil {
+		t.known = map[string]bool{}
+	}
 	for _, r := range recs {
-		for _, known := range t.Records {
-			if known.ID == r.ID && labels.Equal(known.Labels, r.Labels) {
-				continue next
-			}
+		key := fmt.Sprint(r.ID, r.Labels)
+		if t.known[key] {
+			continue
 		}
+		t.known[key] = true
 		t.Records = append(t.Records, r)
+		flat := make([]flatSample, len(r.Profile.Samples))
+		for i, s := range r.Profile.Samples {
+			flat[i] = flatSample{Frames(r.Profile, s, false), Frames(r.Profile, s, true)}
+		}
+		t.flat = append(t.flat, flat)
 	}
 }
 
 // each calls fn for every sample of the given type that the selection takes.
-func (t *Twin) each(sel query.Selection, fn func(rec profile.Record, s profile.Sample, value int64)) {
-	for _, r := range t.Records {
+func (t *Twin) each(sel query.Selection, fn func(rec *profile.Record, s flatSample, value int64)) {
+	for n := range t.Records {
+		r := &t.Records[n]
 		if !sel.Range.Contains(r.Time) {
+			continue
+		}
+		if sel.ProfileIDs != nil && !slices.Contains(sel.ProfileIDs, head.Key(r)) {
 			continue
 		}
 		for c, column := range r.Profile.Types {
@@ -49,9 +69,8 @@ func (t *Twin) each(sel query.Selection, fn func(rec profile.Record, s profile.S
 				continue
 			}
 			for i := r.SampleStart; i < r.SampleEnd; i++ {
-				s := r.Profile.Samples[i]
-				if spanKept(s, sel.Spans) && strings.HasPrefix(Frames(r.Profile, s, false)+";", strings.Join(append(sel.CallSite, ""), ";")) {
-					fn(r, s, r.Profile.Row(i)[c])
+				if spanKept(r.Profile.Samples[i], sel.Spans) && strings.HasPrefix(t.flat[n][i].names+";", strings.Join(append(sel.CallSite, ""), ";")) {
+					fn(r, t.flat[n][i], r.Profile.Row(i)[c])
 				}
 			}
 		}
@@ -99,9 +118,9 @@ func Frames(p *profile.Profile, s profile.Sample, lines bool) string {
 // Tree is what query.Tree should hold.
 func (t *Twin) Tree(sel query.Selection) Stacks {
 	out := Stacks{}
-	t.each(sel, func(rec profile.Record, s profile.Sample, v int64) {
+	t.each(sel, func(_ *profile.Record, s flatSample, v int64) {
 		if v != 0 {
-			out[Frames(rec.Profile, s, false)] += v
+			out[s.names] += v
 		}
 	})
 	return out
@@ -110,11 +129,34 @@ func (t *Twin) Tree(sel query.Selection) Stacks {
 // Profile is what query.Profile should hold.
 func (t *Twin) Profile(sel query.Selection) Stacks {
 	out := Stacks{}
-	t.each(sel, func(rec profile.Record, s profile.Sample, v int64) {
+	t.each(sel, func(_ *profile.Record, s flatSample, v int64) {
 		if v != 0 {
-			out[Frames(rec.Profile, s, true)] += v
+			out[s.lines] += v
 		}
 	})
+	return out
+}
+
+// Functions is what query.Functions should hold, by name.
+func (t *Twin) Functions(sel query.Selection) map[string]tree.Function {
+	out := map[string]tree.Function{}
+	for stack, v := range t.Tree(sel) {
+		if stack == "" {
+			continue
+		}
+		frames := strings.Split(stack, ";")
+		for i, name := range frames {
+			f := out[name]
+			f.Name = name
+			if i == slices.Index(frames, name) { // once, however often it is in it
+				f.Total += v
+			}
+			if i == len(frames)-1 {
+				f.Self += v
+			}
+			out[name] = f
+		}
+	}
 	return out
 }
 
@@ -122,7 +164,7 @@ func (t *Twin) Profile(sel query.Selection) Stacks {
 func (t *Twin) Series(sel query.SeriesSelection) map[string]int64 {
 	out := map[string]int64{}
 	sel.Range = profile.TimeRange{Start: sel.Grid.Start - profile.UnixMilli(sel.Grid.StepMillis) + 1, End: sel.Grid.End}
-	t.each(sel.Selection, func(rec profile.Record, _ profile.Sample, v int64) {
+	t.each(sel.Selection, func(rec *profile.Record, _ flatSample, v int64) {
 		step := profile.UnixMilli(sel.Grid.StepMillis)
 		at := sel.Grid.Start
 		for at < rec.Time {
@@ -139,134 +181,24 @@ func (t *Twin) Series(sel query.SeriesSelection) map[string]int64 {
 	return out
 }
 
-// FlattenTree returns the values of a tree's nodes by path.
-func FlattenTree(t *tree.Tree) Stacks {
-	out := Stacks{}
-	paths := make([]string, t.Len())
-	for n := range paths {
-		id := tree.NodeID(n)
-		if n > 0 {
-			paths[n] = t.Label(t.NameOf(id))
-			if parent := paths[t.Parent(id)]; parent != "" {
-				paths[n] = parent + ";" + paths[n]
+// LabelSets returns the labels of the series, by their text: all that
+// query.LabelSets may list for all times, and those of them that it must,
+// because there is a value.
+func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool) {
+	may, must = map[string]bool{}, map[string]bool{}
+	for _, r := range t.Records {
+		for c, column := range r.Profile.Types {
+			ls := profile.TypeLabels(r.Labels, column, r.Profile.PeriodType)
+			if !matches(ls, matchers) {
+				continue
+			}
+			may[ls.String()] = true
+			for i := r.SampleStart; i < r.SampleEnd; i++ {
+				if r.Profile.Row(i)[c] != 0 {
+					must[ls.String()] = true
+				}
 			}
 		}
-		if v := t.Self(id); v != 0 {
-			out[paths[n]] += v
-		}
 	}
-	return out
-}
-
-// FlattenProfile returns the values of a profile's samples by stack.
-func FlattenProfile(p *profile.Profile) Stacks {
-	out := Stacks{}
-	for i, s := range p.Samples {
-		out[Frames(p, s, true)] += p.Row(i)[0]
-	}
-	return out
-}
-
-// FlattenSeries returns the points of series by group and time.
-func FlattenSeries(list []series.Series, groupBy []string) map[string]int64 {
-	out := map[string]int64{}
-	for _, s := range list {
-		var group []string
-		for _, name := range groupBy {
-			group = append(group, s.Labels.Get(name))
-		}
-		for _, p := range s.Points {
-			out[fmt.Sprintf("%s@%d", strings.Join(group, ","), p.Time)] += int64(p.Value)
-		}
-	}
-	return out
-}
-
-// Generator makes random records.
-type Generator struct {
-	Rng *rand.Rand
-	// Start and Length say when the profiles are of.
-	Start  profile.UnixMilli
-	Length int64
-	nextID uint64
-}
-
-// Types are the profile types that a Generator makes.
-var Types = []profile.Type{
-	{Name: "process_cpu", SampleType: "samples", SampleUnit: "count", PeriodType: "cpu", PeriodUnit: "nanoseconds"},
-	{Name: "process_cpu", SampleType: "cpu", SampleUnit: "nanoseconds", PeriodType: "cpu", PeriodUnit: "nanoseconds"},
-	{Name: "memory", SampleType: "inuse_objects", SampleUnit: "count", PeriodType: "space", PeriodUnit: "bytes"},
-	{Name: "memory", SampleType: "inuse_space", SampleUnit: "bytes", PeriodType: "space", PeriodUnit: "bytes"},
-}
-
-// Spans are the span IDs that some samples of a Generator carry.
-var Spans = []uint64{0x1111, 0x2222}
-
-// Services are the services that the records are of.
-var Services = []string{"api", "db", "web"}
-
-// Record returns a random record.
-func (g *Generator) Record() profile.Record {
-	g.nextID++
-	which := g.Rng.IntN(2)
-	p := g.profile(Types[2*which : 2*which+2])
-	return profile.Record{
-		ID: g.nextID,
-		Labels: labels.FromStrings(
-			profile.LabelName, Types[2*which].Name,
-			profile.LabelServiceName, Services[g.Rng.IntN(len(Services))],
-			"pod", fmt.Sprintf("pod-%d", g.Rng.IntN(3)),
-		),
-		Time:      g.Start + profile.UnixMilli(g.Rng.Int64N(g.Length)),
-		Profile:   p,
-		SampleEnd: len(p.Samples),
-	}
-}
-
-// profile makes a profile whose symbols are drawn from a small world, so that
-// stacks repeat, each time numbered in another way.
-func (g *Generator) profile(types []profile.Type) *profile.Profile {
-	p := &profile.Profile{
-		PeriodType: profile.ValueType{Type: types[0].PeriodType, Unit: types[0].PeriodUnit},
-		Strings:    []string{"", "main.go", "lib.go"},
-		Mappings:   []profile.Mapping{{}, {Start: g.Rng.Uint64N(1 << 40), File: 1, HasFunctions: true}},
-		LabelSets:  [][]profile.LabelPair{nil},
-	}
-	for _, t := range types {
-		p.Types = append(p.Types, profile.ValueType{Type: t.SampleType, Unit: t.SampleUnit})
-	}
-	world := g.Rng.Perm(12)
-	for _, f := range world {
-		p.Strings = append(p.Strings, fmt.Sprintf("fn%d", f))
-		p.Functions = append(p.Functions, profile.Function{Name: uint32(len(p.Strings) - 1), SystemName: uint32(len(p.Strings) - 1), Filename: uint32(1 + f%2), StartLine: int64(f)})
-		start := uint32(len(p.Lines))
-		p.Lines = append(p.Lines, profile.Line{Function: uint32(len(p.Functions) - 1), Line: int64(10*f + g.Rng.IntN(2))})
-		if n := len(p.Functions); n > 1 && g.Rng.IntN(3) == 0 {
-			p.Lines = append(p.Lines, profile.Line{Function: uint32(n - 2), Line: 7})
-		}
-		p.Locations = append(p.Locations, profile.Location{Mapping: uint32(g.Rng.IntN(2)), LineStart: start, LineEnd: uint32(len(p.Lines))})
-	}
-	for range 1 + g.Rng.IntN(8) {
-		g.sample(p)
-	}
-	return p
-}
-
-func (g *Generator) sample(p *profile.Profile) {
-	start := uint32(len(p.Frames))
-	for range g.Rng.IntN(6) { // none at all now and then
-		p.Frames = append(p.Frames, uint32(g.Rng.IntN(len(p.Locations))))
-	}
-	s := profile.Sample{FrameStart: start, FrameEnd: uint32(len(p.Frames))}
-	if g.Rng.IntN(4) == 0 {
-		s.SpanID = Spans[g.Rng.IntN(len(Spans))]
-		s.TraceID[3] = byte(g.Rng.IntN(2))
-	}
-	p.Samples = append(p.Samples, s)
-	n := 1 + g.Rng.Int64N(5)
-	if p.Types[0].Type == "samples" {
-		p.Values = append(p.Values, n, n*10_000_000)
-		return
-	}
-	p.Values = append(p.Values, n%4, g.Rng.Int64N(1<<20)+1)
+	return may, must
 }
