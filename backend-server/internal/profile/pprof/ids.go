@@ -19,13 +19,21 @@ func (t *idTable) reset(n int, base uint32) {
 	t.base, t.n, t.inOrder, t.scattered, t.limit = base, 0, 0, false, 2*uint64(n)+64
 }
 
+// next adds id if it is the one that numbering in order expects.
+func (t *idTable) next(id uint64) bool {
+	if t.scattered || id != t.n+1 {
+		return false
+	}
+	t.n, t.inOrder = id, id
+	return true
+}
+
 // add gives id the next index and reports whether it was free.
 func (t *idTable) add(id uint64) bool {
+	if t.next(id) {
+		return true
+	}
 	if !t.scattered {
-		if id == t.n+1 {
-			t.n, t.inOrder = id, id
-			return true
-		}
 		t.scatter()
 	}
 	if _, taken := t.find(id); taken {

@@ -56,8 +56,10 @@ func (d *Decoder) function(at span) error {
 	if sent := uint64(d.names.sent); n[2] >= sent || n[3] >= sent || n[4] >= sent {
 		return d.functionStrings(&n)
 	}
-	if err := d.functionIDs.addNew(n[1]); err != nil {
-		return err
+	if !d.functionIDs.next(n[1]) {
+		if err := d.functionIDs.addNew(n[1]); err != nil {
+			return err
+		}
 	}
 	fn := profile.Function{Name: uint32(n[2]), SystemName: uint32(n[3]), Filename: uint32(n[4]), StartLine: int64(n[5])}
 	if name := d.out.Strings[fn.Name]; strings.IndexByte(name, shapeMark[0]) >= 0 {
@@ -99,8 +101,10 @@ func (d *Decoder) location(at span) error {
 			return err
 		}
 	}
-	if err := d.locationIDs.addNew(n[1]); err != nil {
-		return err
+	if !d.locationIDs.next(n[1]) {
+		if err := d.locationIDs.addNew(n[1]); err != nil {
+			return err
+		}
 	}
 	loc.Mapping, _ = d.mappingIDs.find(n[2])
 	loc.LineEnd = uint32(len(d.out.Lines))
