@@ -10,11 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pprof"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
@@ -201,6 +206,60 @@ func BenchmarkReplay(b *testing.B) {
 				require.Equal(b, int64(1000), d.HeadStats().Profiles)
 				require.NoError(b, d.Close())
 				b.StartTimer()
+			}
+		})
+	}
+}
+
+// multiply puts n copies of the only block of a database beside it, of as many
+// earlier hours.
+func multiply(b *testing.B, mem *vfs.Mem, n int) {
+	b.Helper()
+	d, err := db.Open(context.Background(), "data", db.Options{FS: mem})
+	require.NoError(b, err)
+	from := d.Unshipped()[0]
+	require.NoError(b, d.Close())
+	data, err := vfs.ReadFile(mem, filepath.Join(from.Dir, block.DataFile))
+	require.NoError(b, err)
+	for i := range n {
+		meta := from.Meta
+		meta.ID = ulid.Make()
+		meta.MinTime -= profile.UnixMilli(int64(i+1) * time.Hour.Milliseconds())
+		meta.MaxTime = meta.MinTime
+		raw, err := meta.Marshal()
+		require.NoError(b, err)
+		dir := filepath.Join(filepath.Dir(from.Dir), meta.ID.String())
+		require.NoError(b, mem.MkdirAll(dir))
+		require.NoError(b, vfs.WriteFile(mem, filepath.Join(dir, block.DataFile), data))
+		require.NoError(b, vfs.WriteFile(mem, filepath.Join(dir, block.MetaFile), raw))
+	}
+}
+
+// BenchmarkAppendBesideBlocks adds one small profile at a time, not waiting for
+// a disk, beside blocks of other hours.
+func BenchmarkAppendBesideBlocks(b *testing.B) {
+	for _, n := range []int{10, 1250} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			mem := vfs.NewMem()
+			gen := &dbtest.Generator{Rng: rand.New(rand.NewPCG(1, 2)), Start: start, Length: 1}
+			d, err := db.Open(context.Background(), "data", db.Options{FS: mem})
+			require.NoError(b, err)
+			fillBench(b, d, []profile.Record{gen.Record()})
+			require.NoError(b, d.Flush(context.Background()))
+			require.NoError(b, d.Close())
+			multiply(b, mem, n)
+			d, err = db.Open(context.Background(), "data", db.Options{FS: mem, WALSync: wal.SyncInterval})
+			require.NoError(b, err)
+			b.Cleanup(func() { d.Close() })
+			require.Len(b, d.Unshipped(), n+1)
+			one := []profile.Record{gen.Record()}
+			one[0].Time = start + 1
+			b.ReportAllocs()
+			for b.Loop() {
+				one[0].ID++
+				if errs := d.Append(context.Background(), one); errs != nil {
+					b.Fatal(errs)
+				}
 			}
 		})
 	}

@@ -206,8 +206,13 @@ func inShort[T any](list []T) []T {
 	if !testing.Short() {
 		return list
 	}
+	return inSteps(list, 1+len(list)/10)
+}
+
+// inSteps returns every nth of a list.
+func inSteps[T any](list []T, n int) []T {
 	var out []T
-	for i := 0; i < len(list); i += 1 + len(list)/10 {
+	for i := 0; i < len(list); i += n {
 		out = append(out, list[i])
 	}
 	return out
