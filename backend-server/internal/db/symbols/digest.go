@@ -5,8 +5,6 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
-
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 // digest is the fingerprint of a string, function, mapping, location or stack
@@ -50,17 +48,34 @@ func (h *hasher) text(s string) digest {
 	return digest{maphash.String(h.a.seed, s) & h.mask, maphash.String(h.b.seed, s) & h.mask}
 }
 
-func (l *lane) function(name, system, file, line uint64) uint64 {
-	return fold(fold(name^l.key[0], system^l.key[1])^file, line^l.key[2])
+func (h *hasher) function(name, system, file digest, start int64) digest {
+	return digest{h.a.function(name.a, system.a, file.a, start), h.b.function(name.b, system.b, file.b, start)}
+}
+
+func (l *lane) function(name, system, file uint64, start int64) uint64 {
+	return fold(fold(name^l.key[0], system^l.key[1])^file, uint64(start)^l.key[2])
+}
+
+func (h *hasher) mapping(file, build digest, has bool) digest {
+	return digest{h.a.mapping(file.a, build.a, boolByte(has)), h.b.mapping(file.b, build.b, boolByte(has))}
 }
 
 func (l *lane) mapping(file, build, has uint64) uint64 {
 	return fold(fold(file^l.key[3], build^l.key[4]), has^l.key[5])
 }
 
-// line adds a frame to the digest of a location, which begins as that of its
-// mapping and takes the address as the first.
-func (l *lane) line(h, function, line uint64) uint64 { return fold(h^function, line^l.key[6]) }
+// address begins the digest of a location, to which line adds the frames.
+func (h *hasher) address(mapping digest, address uint64) digest {
+	return digest{fold(mapping.a, address^h.a.key[6]), fold(mapping.b, address^h.b.key[6])}
+}
+
+func (h *hasher) line(d, function digest, line int64) digest {
+	return digest{h.a.line(d.a, function.a, line), h.b.line(d.b, function.b, line)}
+}
+
+func (l *lane) line(d, function uint64, line int64) uint64 {
+	return fold(d^function, uint64(line)^l.key[6])
+}
 
 // frame adds a location to the digest of a stack trace. It is a bijection of h:
 // stacks that differ somewhere cannot become equal by what they share after.
@@ -82,30 +97,33 @@ func (d *digests) compute(h *hasher, t *Table) {
 	d.functions = sized(d.functions, len(t.Functions))
 	for i := range t.Functions {
 		f := &t.Functions[i]
-		name, system, file := d.strings[f.Name], d.strings[f.SystemName], d.strings[f.Filename]
-		d.functions[i] = digest{
-			h.a.function(name.a, system.a, file.a, uint64(f.StartLine)),
-			h.b.function(name.b, system.b, file.b, uint64(f.StartLine)),
-		}
+		d.functions[i] = h.function(d.strings[f.Name], d.strings[f.SystemName], d.strings[f.Filename], f.StartLine)
 	}
 	d.mappings = sized(d.mappings, len(t.Mappings))
 	for i := range t.Mappings {
 		m := &t.Mappings[i]
-		file, build, has := d.strings[m.File], d.strings[m.BuildID], boolByte(m.HasFunctions)
-		d.mappings[i] = digest{h.a.mapping(file.a, build.a, has), h.b.mapping(file.b, build.b, has)}
+		d.mappings[i] = h.mapping(d.strings[m.File], d.strings[m.BuildID], m.HasFunctions)
 	}
 	d.locations = sized(d.locations, len(t.Locations))
 	for i := range t.Locations {
-		d.locations[i] = d.location(h, &t.Locations[i], t.Lines)
+		l := &t.Locations[i]
+		out := h.address(d.mappings[l.Mapping], l.Address)
+		for _, line := range t.Lines[l.LineStart:l.LineEnd] {
+			out = h.line(out, d.functions[line.Function], line.Line)
+		}
+		d.locations[i] = out
 	}
 }
 
-func (d *digests) location(h *hasher, l *profile.Location, lines []profile.Line) digest {
-	out := d.mappings[l.Mapping]
-	out.a, out.b = h.a.line(out.a, 0, l.Address), h.b.line(out.b, 0, l.Address)
-	for _, line := range lines[l.LineStart:l.LineEnd] {
-		f := d.functions[line.Function]
-		out.a, out.b = h.a.line(out.a, f.a, uint64(line.Line)), h.b.line(out.b, f.b, uint64(line.Line))
+// location returns the digest of one location.
+func (h *hasher) location(t *Table, i uint32) digest {
+	l := &t.Locations[i]
+	m := &t.Mappings[l.Mapping]
+	out := h.address(h.mapping(h.text(t.Strings[m.File]), h.text(t.Strings[m.BuildID]), m.HasFunctions), l.Address)
+	for _, line := range t.Lines[l.LineStart:l.LineEnd] {
+		f := &t.Functions[line.Function]
+		name, system, file := h.text(t.Strings[f.Name]), h.text(t.Strings[f.SystemName]), h.text(t.Strings[f.Filename])
+		out = h.line(out, h.function(name, system, file, f.StartLine), line.Line)
 	}
 	return out
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// index finds the entries of a table by content. Strings, mappings and
-// functions are found by comparing them, child nodes too; locations by their
-// digest, and then compared; stacks by their digest alone.
+// index finds the entries of a table by content: stacks by their digest alone,
+// all others by comparing them where 32 bits of it are equal.
 type index struct {
-	strings, mappings, functions, children refs
-	locations, stacks                      prints
+	strings, mappings, functions, locations, children refs
+
+	stacks prints
 
 	key [2]uint64 // for children
 }
@@ -46,7 +46,13 @@ func newIndex(h *hasher, t *Table) (*index, bool) {
 		x.functions.insertFirst(d.functions[i].short(), uint32(i), func(j uint32) bool { return t.Functions[j] == t.Functions[i] })
 	}
 	for i := range t.Locations {
-		if j, ok := x.locations.insertFirst(d.locations[i], uint32(i)); !ok && !t.sameLocation(j, uint32(i)) {
+		collides := false
+		x.locations.insertFirst(d.locations[i].short(), uint32(i), func(j uint32) bool {
+			same := t.sameLocation(j, uint32(i))
+			collides = collides || !same && d.locations[i] == d.locations[j]
+			return same
+		})
+		if collides {
 			return nil, false
 		}
 	}

@@ -117,11 +117,11 @@ func (in *Interner) addMapping(hash uint32, m profile.Mapping) uint32 {
 }
 
 // addLocation adds a location that is known to be new.
-func (in *Interner) addLocation(d digest, mapping uint32, address uint64, lines []profile.Line) uint32 {
+func (in *Interner) addLocation(hash uint32, mapping uint32, address uint64, lines []profile.Line) uint32 {
 	i, start := uint32(len(in.t.Locations)), uint32(len(in.t.Lines))
 	in.t.Lines = append(in.t.Lines, lines...)
 	in.t.Locations = append(in.t.Locations, profile.Location{Mapping: mapping, Address: address, LineStart: start, LineEnd: uint32(len(in.t.Lines))})
-	in.found.locations.insert(d, i)
+	in.found.locations.insert(hash, i)
 	return i
 }
 

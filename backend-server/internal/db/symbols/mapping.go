@@ -144,14 +144,20 @@ func cleared(s []uint32, n int) []uint32 {
 // location interns a location. It returns false if another one has its digest.
 func (m *Mapper) location(i uint32) (uint32, bool) {
 	l, d := &m.p.Locations[i], m.digests.locations[i]
-	if at, ok := m.in.found.locations.find(d); ok {
-		return at, m.sameLocation(at, l)
+	collides := false
+	at, ok := m.in.found.locations.find(d.short(), func(at uint32) bool {
+		same := m.sameLocation(at, l)
+		collides = collides || !same && m.hash.location(&m.in.t, at) == d
+		return same
+	})
+	if ok || collides {
+		return at, ok
 	}
 	m.lines = m.lines[:0]
 	for _, line := range m.p.Lines[l.LineStart:l.LineEnd] {
 		m.lines = append(m.lines, profile.Line{Function: m.function(line.Function), Line: line.Line})
 	}
-	return m.in.addLocation(d, m.mapping(l.Mapping), l.Address, m.lines), true
+	return m.in.addLocation(d.short(), m.mapping(l.Mapping), l.Address, m.lines), true
 }
 
 func (m *Mapper) function(i uint32) uint32 {

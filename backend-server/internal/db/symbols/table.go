@@ -23,11 +23,10 @@
 // which is then found with one look-up. Only a stack that is not found has its
 // locations looked up, and what they consist of.
 //
-// Strings, functions, mappings and nodes are found by comparing contents. A
-// location is found by its digest, and compared: if it differs, two contents
-// have one digest, the Interner chooses other digests, and the record is
-// translated from the start. The same check is made of all locations and stacks
-// when an index is made anew. A stack that is found is not compared. Two that
+// All but stacks are found by comparing contents. If two locations that differ
+// are seen to have one digest, the Interner chooses other digests, and the
+// record is translated from the start; when an index is made anew, that is
+// checked for stacks too. A stack that is found is not compared. Two that
 // differ would be taken for one if 96 bits were equal: all 64 of one lane and 32
 // of the other. The lanes are hashes of the kind that hash/maphash is (which
 // makes those of strings), with keys of their own that are drawn when the
