@@ -113,6 +113,7 @@ func (d *DB) exchange() error {
 	d.mu.active = fresh
 	d.mu.cut = append(d.mu.cut, old)
 	d.mu.Unlock()
+	old.Seal()
 	d.broken.Store(false)
 	return nil
 }

@@ -94,7 +94,5 @@ func (h *Head) publish(p *partition, key uint64, t profile.UnixMilli, rows []new
 	if len(rows) > 0 {
 		h.widen(t)
 	}
-	size := p.size()
-	h.bytes.Add(size - p.accounted)
-	p.accounted = size
+	h.account(p)
 }

@@ -69,6 +69,27 @@ func (h *Head) Created() time.Time { return ulid.Time(h.id.Time()) }
 // not run yet.
 func (h *Head) SetLog(log Log) { h.log = log }
 
+// Seal gives back the memory that only Append needs. It is for a head that is
+// being cut, when another one begins to grow beside it.
+func (h *Head) Seal() {
+	h.mu.RLock()
+	partitions := h.mu.partitions
+	h.mu.RUnlock()
+	for _, p := range partitions {
+		p.mu.Lock()
+		p.in.Release()
+		h.account(p)
+		p.mu.Unlock()
+	}
+}
+
+// account brings h.bytes up to date with a partition. The caller holds p.mu.
+func (h *Head) account(p *partition) {
+	size := p.size()
+	h.bytes.Add(size - p.accounted)
+	p.accounted = size
+}
+
 // Stats are sizes of a head.
 type Stats struct {
 	Bytes    int64 // memory for rows and symbols, estimated

@@ -73,6 +73,21 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A sealed head is smaller, and the same in all else.
+func TestSeal(t *testing.T) {
+	h, _, twin := fill(t, 100)
+	before, answer := h.Stats(), flatten(t, h, dbtest.Types[0])
+	h.Seal()
+	sealed := h.Stats().Bytes
+	require.Less(t, sealed, before.Bytes)
+	require.Equal(t, answer, flatten(t, h, dbtest.Types[0]))
+	rec := twin.Records[0]
+	rec.ID = 1000
+	require.Nil(t, h.Append(context.Background(), []*profile.Record{&rec}))
+	require.Equal(t, before.Profiles+1, h.Stats().Profiles)
+	require.Greater(t, h.Stats().Bytes, sealed)
+}
+
 // Whichever record is destroyed, the others are replayed: with their totals
 // exact, and with a frame that says so where the symbols were in the record
 // that is gone. Records of a series that it defined are refused.
