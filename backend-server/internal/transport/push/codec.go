@@ -4,13 +4,11 @@ import (
 	"fmt"
 
 	"connectrpc.com/connect"
-	pushv1 "github.com/grafana/pyroscope/api/gen/proto/go/push/v1"
 	"google.golang.org/protobuf/proto"
 )
 
-// requestCodec decodes push requests with the generated method. Unlike the
-// reflecting decoder that leaves strings unchecked: a label that is not UTF-8
-// must cost its own series only, not the whole request.
+// requestCodec decodes push requests without the generated types, which would
+// copy every profile into memory of its own.
 type requestCodec struct{}
 
 var _ connect.Codec = requestCodec{}
@@ -32,11 +30,12 @@ func (requestCodec) Marshal(message any) ([]byte, error) {
 
 // Unmarshal decodes a request.
 func (requestCodec) Unmarshal(b []byte, message any) error {
-	req, ok := message.(*pushv1.PushRequest)
+	req, ok := message.(*request)
 	if !ok {
 		return fmt.Errorf("%T is no push request", message)
 	}
-	if err := req.UnmarshalVT(b); err != nil {
+	if err := req.read(b); err != nil {
+		req.release()
 		return fmt.Errorf("message of %d bytes is no push.v1.PushRequest: %w", len(b), err)
 	}
 	return nil

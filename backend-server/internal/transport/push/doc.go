@@ -16,10 +16,17 @@
 // form is wrong, 413 that the body is too large, 422 that the body is no
 // profile that can be stored, 429 and 503 that it can be sent again later.
 //
+// # Memory
+//
+// The profiles of a binary request lie in one copy of its body, in memory that
+// serves the next request once the Pusher has returned (W3): it must not keep
+// them. Profiles are most of what comes in, so that little is left to collect.
+//
 // # Invariants
 //
 //	W1  what is wrong with a profile never has a code that makes a client send
 //	    it again;
 //	W2  an answer that asks to try again has Retry-After where the time is
-//	    known.
+//	    known;
+//	W3  what a request lies in is given back only after the Pusher has returned.
 package push

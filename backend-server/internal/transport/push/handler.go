@@ -32,8 +32,6 @@ type Handler struct {
 	maxMessage int64
 }
 
-var _ pushv1connect.PusherServiceHandler = (*Handler)(nil)
-
 // New returns a handler that hands uploads to p.
 func New(p Pusher, logger *slog.Logger) *Handler {
 	return &Handler{pusher: p, logger: logger, now: time.Now, maxMessage: defaultMaxMessage}
@@ -42,33 +40,23 @@ func New(p Pusher, logger *slog.Logger) *Handler {
 // Routes returns the handlers by http.ServeMux pattern. They expect a tenant in
 // the request's context, and a limit on its body.
 func (h *Handler) Routes() map[string]http.Handler {
-	path, rpc := pushv1connect.NewPusherServiceHandler(h, append(wire.HandlerOptions(h.logger), withGzip(h.maxMessage), connect.WithCodec(requestCodec{}))...)
+	const path = pushv1connect.PusherServicePushProcedure
+	rpc := connect.NewUnaryHandler(path, h.push, append(wire.HandlerOptions(h.logger), withGzip(h.maxMessage), connect.WithCodec(requestCodec{}))...)
 	ingest := http.HandlerFunc(h.ingest)
 	return map[string]http.Handler{path: rpc, "POST /ingest": ingest, "POST /pyroscope/ingest": ingest}
 }
 
-// Push stores the profiles of one RPC.
-func (h *Handler) Push(ctx context.Context, req *connect.Request[pushv1.PushRequest]) (*connect.Response[pushv1.PushResponse], error) {
-	result, err := h.pusher.Push(ctx, toSeries(req.Msg))
+// push stores the profiles of one RPC.
+func (h *Handler) push(ctx context.Context, req *connect.Request[request]) (*connect.Response[pushv1.PushResponse], error) {
+	result, err := h.pusher.Push(ctx, req.Msg.upload())
 	if err == nil {
 		err = result.Err()
 	}
+	req.Msg.release()
 	if err != nil {
 		return nil, withRetryAfter(err)
 	}
 	return connect.NewResponse(&pushv1.PushResponse{}), nil
-}
-
-func toSeries(req *pushv1.PushRequest) []upload.Series {
-	out := make([]upload.Series, len(req.GetSeries()))
-	for i, s := range req.GetSeries() {
-		out[i].Labels = wire.ToPairs(s.GetLabels())
-		out[i].Profiles = make([]upload.Profile, len(s.GetSamples()))
-		for j, p := range s.GetSamples() {
-			out[i].Profiles[j] = upload.Profile{Data: p.GetRawProfile(), ID: p.GetID()}
-		}
-	}
-	return out
 }
 
 // withRetryAfter turns err into an RPC error that tells when to try again, if
