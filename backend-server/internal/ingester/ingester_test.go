@@ -37,8 +37,11 @@ var cpu = profile.Type{Name: "process_cpu", SampleType: "cpu", SampleUnit: "nano
 // fixture is an ingester on a folder and a bucket that survive it.
 type fixture struct {
 	*Ingester
+	fs  vfs.FS
 	dir string
 	bkt *flaky
+	// missing is what those who read the bucket say about every block.
+	missing error
 
 	mu      sync.Mutex
 	shipped []ulid.ULID
@@ -58,7 +61,7 @@ func (f *flaky) Upload(ctx context.Context, name string, r io.Reader, o ...objst
 }
 
 func newFixture(t *testing.T) *fixture {
-	return &fixture{dir: t.TempDir(), bkt: &flaky{Bucket: objstore.NewInMemBucket()}}
+	return &fixture{fs: vfs.OS{}, dir: t.TempDir(), bkt: &flaky{Bucket: objstore.NewInMemBucket()}}
 }
 
 func (f *fixture) make(t *testing.T, change func(*Config)) {
@@ -71,13 +74,13 @@ func (f *fixture) make(t *testing.T, change func(*Config)) {
 	}
 	require.Empty(t, cfg.Validate())
 	f.Ingester = New(cfg, Deps{
-		FS: vfs.OS{}, Bucket: f.bkt, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		FS: f.fs, Bucket: f.bkt, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		Shipped: func(_ context.Context, _ string, id ulid.ULID) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.shipped = append(f.shipped, id)
 		},
-		InBucket: func(context.Context, string, *block.Meta) error { return nil },
+		InBucket: func(context.Context, string, *block.Meta) error { return f.missing },
 	})
 }
 

@@ -21,16 +21,14 @@ const (
 func (i *Ingester) keepLoop(ctx context.Context) {
 	tick := time.NewTicker(diskInterval)
 	defer tick.Stop()
-	var retained, warned time.Time
+	var tidied time.Time
 	for {
 		now := time.Now()
-		if err := i.makeRoom(ctx, now); err != nil && ctx.Err() == nil && now.Sub(warned) >= retainInterval {
-			warned = now
-			i.deps.Logger.Warn("blocks could not be removed to make room on the disk", "err", err)
-		}
-		if now.Sub(retained) >= retainInterval {
-			retained = now
-			if err := i.retain(ctx, now); err != nil && ctx.Err() == nil {
+		if now.Sub(tidied) < retainInterval {
+			_ = i.makeRoom(ctx, now) // if it cannot, Tidy says so every now and then
+		} else {
+			tidied = now
+			if err := i.Tidy(ctx, now); err != nil && ctx.Err() == nil {
 				i.deps.Logger.Warn("blocks could not be removed from the local disk", "err", err)
 			}
 		}
@@ -40,6 +38,13 @@ func (i *Ingester) keepLoop(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// Tidy removes local blocks that are in the bucket: the oldest ones, if the
+// disk is low, until it is not, and those that were shipped long enough before
+// now. The ingester does so by itself every minute.
+func (i *Ingester) Tidy(ctx context.Context, now time.Time) error {
+	return errors.Join(i.makeRoom(ctx, now), i.retain(ctx, now))
 }
 
 // makeRoom looks at the disk and, if it is low, removes the oldest blocks until
