@@ -26,7 +26,11 @@ func (e *Engine) Profile(ctx context.Context, qs []Queryable, sel Selection) (*p
 	if err != nil {
 		return nil, err
 	}
-	out, err := mergeProfile(ctx, inOrder(sums), b)
+	parts := inOrder(sums)
+	out, err := mergeProfile(ctx, parts, b)
+	for _, p := range parts {
+		p.release()
+	}
 	if err != nil {
 		return nil, err
 	}

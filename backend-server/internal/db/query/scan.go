@@ -50,6 +50,7 @@ type part struct {
 
 // sumParts sums what sel selects by stack, partition by partition, some at a
 // time, and calls done, at the same time as well, for each that has any sum.
+// What done is given it has to release.
 func sumParts(ctx context.Context, qs []Queryable, sel *Selection, b *budget, done func(context.Context, *part, *stackSums) error) error {
 	matchers := sel.matchers()
 	plans, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) ([]*part, error) {
@@ -148,6 +149,7 @@ func (r *reader) rows(ctx context.Context, p *part, some reading, into *stackSum
 	}
 	for _, s := range sums[1:] {
 		into.merge(s)
+		s.release()
 	}
 	return nil
 }

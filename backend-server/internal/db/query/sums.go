@@ -128,7 +128,7 @@ func (s *stackSums) reach(stack uint32) error {
 	if err := s.budget.take(int64(more) * bytesPerSum); err != nil {
 		return err
 	}
-	s.sums = append(s.sums, make([]int64, more)...)
+	s.sums = widened(s.sums, more)
 	return nil
 }
 
@@ -186,6 +186,12 @@ func (s *stackSums) merge(o *stackSums) {
 		}
 	}
 	s.saturated = s.saturated || o.saturated
+}
+
+// release gives the array of sums back. They must not be used any more.
+func (s *stackSums) release() {
+	recycle(s.sums)
+	s.sums = nil
 }
 
 // values returns the sums, by stack, of the stacks that the table has. Further

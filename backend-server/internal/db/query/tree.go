@@ -63,6 +63,7 @@ func (s *treeSums) service(name string) *serviceSums {
 
 // add adds the sums of one part to those of its service.
 func (s *treeSums) add(ctx context.Context, p *part, sums *stackSums) error {
+	defer sums.release()
 	service := s.service(p.service)
 	places, err := service.calls.place(ctx, sums.table)
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *serviceSums) add(places []tree.NodeID, sums *stackSums, b *budget) erro
 		if err := b.take(int64(more) * bytesPerSum); err != nil {
 			return err
 		}
-		s.mu.self = append(s.mu.self, make([]int64, more)...)
+		s.mu.self = widened(s.mu.self, more)
 	}
 	self := s.mu.self
 	saturated := sums.saturated
@@ -110,6 +111,8 @@ func (s *treeSums) merge(ctx context.Context) (*tree.Tree, error) {
 		service := s.mu.services[name]
 		t := service.calls.shape().Part(service.mu.self)
 		t.Saturated = t.Saturated || service.mu.saturated
+		recycle(service.mu.self)
+		service.mu.self = nil
 		if err := s.budget.take(t.Bytes()); err != nil {
 			return nil, err
 		}

@@ -52,6 +52,7 @@ func (r *reader) windows(ctx context.Context, p *part) (*stackSums, []reading, e
 		}
 	}
 	if beyond(summed, r.sel.Range, unit.TimeRange()) {
+		sums.release()
 		return r.sums(), everything, nil
 	}
 	return sums, append(edges, reading{left, r.sel.Range}), nil

@@ -206,3 +206,77 @@ func requireShape(t *testing.T, tr *Tree) {
 		seen[n] = true
 	}
 }
+
+// TestTreesThatShareNames: trees made at different times with the same names,
+// and parts of one that grows, add up to what trees of their own do.
+func TestTreesThatShareNames(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		names := NewNames()
+		grown := NewIn(names)
+		sum, want := NewIn(names), twin{}
+		for range 5 {
+			var self []int64
+			part := twin{}
+			for range r.IntN(40) {
+				s, v := randomStack(r), int64(r.IntN(5))
+				n := Root
+				for _, f := range s {
+					n = grown.Child(n, names.ID(f))
+				}
+				self = append(self, make([]int64, max(0, int(n)+1-len(self)))...)
+				self[n] += v
+				if v != 0 {
+					part[key(s)] += v
+					want[key(s)] += v
+				}
+			}
+			shape := grown.Shape()
+			grown.Child(Root, names.ID(fmt.Sprint("new", seed, len(self)))) // it grows on
+			if len(self) == 0 {
+				self = []int64{0}
+			}
+			got := shape.Part(self)
+			require.Equal(t, part, stacks(got))
+			requireShape(t, got)
+			for n, total := range got.Totals() {
+				require.True(t, total > 0 || NodeID(n) == Root, "a node without a value")
+			}
+			where := sum.MergeMap(got)
+			for n := range got.nodes {
+				require.Equal(t, got.Label(got.NameOf(NodeID(n))), sum.Label(sum.NameOf(where[n])))
+			}
+		}
+		require.Equal(t, want, stacks(sum))
+		requireShape(t, sum)
+		other := New() // with names of its own, numbered differently
+		add(other, []string{"c", "b"}, 7)
+		other.Merge(sum)
+		want[key([]string{"c", "b"})] += 7
+		require.Equal(t, want, stacks(other))
+	}
+}
+
+func TestNamesAreInOrderHoweverTheyCame(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	names := NewNames()
+	var all []string
+	for range 50 {
+		for range r.IntN(20) {
+			s := fmt.Sprint(r.IntN(400))
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+			names.ID(s)
+		}
+		slices.Sort(all)
+		order := names.order()
+		require.Len(t, order, len(all)+int(reserved))
+		for i, s := range all {
+			id, ok := names.find(s)
+			require.True(t, ok)
+			require.EqualValues(t, i, order[id])
+		}
+		require.EqualValues(t, len(all), order[Remainder], "behind all others")
+	}
+}
