@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/grafana/dskit/services"
@@ -34,7 +33,8 @@ func (a *App) lockData() error {
 	if err != nil {
 		return fmt.Errorf("data folder %s: %w", a.cfg.Ingester.DataPath, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	// A folder that a power cut takes away takes all in it along.
+	if err := vfs.MakeDir(vfs.OS{}, dir); err != nil {
 		return fmt.Errorf("data folder (-db.data-path): %w", err)
 	}
 	lock, err := filelock.Acquire(filepath.Join(dir, lockFile))
