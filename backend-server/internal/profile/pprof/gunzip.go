@@ -14,8 +14,9 @@ import (
 // maxRatio is more than deflate can compress anything.
 const maxRatio = 1032
 
-// minInflated is the least buffer that inflating starts with.
-const minInflated = 4 << 10
+// bufferStep is what the size of the buffer is a multiple of: profiles of one
+// program grow and shrink a little.
+const bufferStep = 64 << 10
 
 // An inflater decompresses gzip into a buffer that it keeps.
 type inflater struct {
@@ -38,8 +39,8 @@ func (f *inflater) inflate(src []byte, limit int64) ([]byte, error) {
 	// One byte more than the trailer says, so that the end is seen without
 	// growing; the trailer may lie, so it is believed only within reason.
 	want := min(int64(binary.LittleEndian.Uint32(src[len(src)-4:])), limit, int64(len(src))*maxRatio) + 1
-	if want = max(want, minInflated); int64(cap(f.buf)) < want {
-		f.buf = make([]byte, 0, want)
+	if int64(cap(f.buf)) < want {
+		f.buf = make([]byte, 0, (want+bufferStep-1)/bufferStep*bufferStep)
 	}
 	out := f.buf[:0]
 	for {

@@ -1,7 +1,9 @@
 package pprof
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,12 +41,12 @@ func (t *labelTable) forget() {
 
 // label decodes a label. Numeric ones are skipped.
 func (d *Decoder) label(at span) error {
+	if d.isNumericLabel(at) {
+		return nil
+	}
 	var n numberFields
 	if err := n.read(d.plain, at, 4); err != nil {
 		return err
-	}
-	if n[2] == 0 && n[1] < uint64(d.names.sent) {
-		return nil
 	}
 	k, err := d.stringAt(n[1], "label.key")
 	if err != nil {
@@ -58,6 +60,21 @@ func (d *Decoder) label(at span) error {
 		d.labels.sent = append(d.labels.sent, labelRef{k, v})
 	}
 	return nil
+}
+
+// isNumericLabel reports whether a label is a key and a number, as in every
+// sample of a heap profile from Go. It may overlook one.
+func (d *Decoder) isNumericLabel(at span) bool {
+	b, i := d.plain, int(at.start)
+	if i+12 > len(b) || b[i] != 1<<3|wireVarint {
+		return false
+	}
+	key, i := short(b, i+1)
+	if key >= uint64(d.names.sent) || key > maxShort || b[i] != 3<<3|wireVarint {
+		return false
+	}
+	last := ^binary.LittleEndian.Uint64(b[i+1:]) & moreBytes
+	return last != 0 && i+1+(bits.TrailingZeros64(last)+1)>>3 == int(at.end)
 }
 
 // assign gives s the span, trace and group that its labels stand for.

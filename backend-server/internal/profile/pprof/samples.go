@@ -1,6 +1,8 @@
 package pprof
 
 import (
+	"encoding/binary"
+
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -44,42 +46,32 @@ func (d *Decoder) sample(at span) error {
 // sampleFields takes the fields of a sample. Those with a length are packed
 // numbers and labels; two numbers or fewer may come without, as values do from
 // Go.
-func (d *Decoder) sampleFields(at span) error {
+func (d *Decoder) sampleFields(at span) (err error) {
 	b := d.plain[:at.end]
 	for i := int(at.start); i < len(b); {
-		switch {
-		case b[i]&isMessage == wireBytes:
-			if start, end := embedded(b, i+1); end >= 0 {
-				if err := d.samplePart(b[i]>>3, span{uint32(start), uint32(end)}); err != nil {
-					return err
-				}
-				i = end
-				continue
-			}
-		case b[i] == 2<<3|wireVarint:
+		tag := b[i]
+		if tag == 2<<3|wireVarint {
 			if v, next := uvarint(b, i+1); next >= 0 {
 				d.out.Values = append(d.out.Values, int64(v))
 				i = next
 				continue
 			}
 		}
-		var err error
-		if i, err = d.sampleField(b, i); err != nil {
+		start, end := embedded(b, i+1)
+		switch {
+		case tag == 1<<3|wireBytes && end >= 0:
+			err = d.frames(b[start:end])
+		case tag == 2<<3|wireBytes && end >= 0:
+			err = d.values(span{uint32(start), uint32(end)})
+		case tag == 3<<3|wireBytes && end >= 0:
+			err = d.label(span{uint32(start), uint32(end)})
+		default:
+			end, err = d.sampleField(b, i)
+		}
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// samplePart takes a field of a sample that has a length.
-func (d *Decoder) samplePart(number uint8, at span) error {
-	switch number {
-	case 1:
-		return d.frames(d.plain[at.start:at.end])
-	case 2:
-		return d.values(d.plain[at.start:at.end])
-	case 3:
-		return d.label(at)
+		i = end
 	}
 	return nil
 }
@@ -90,8 +82,12 @@ func (d *Decoder) sampleField(b []byte, i int) (int, error) {
 	i, err := f.next(b, i)
 	switch {
 	case err != nil || f.number == 0 || f.number > 3:
+	case f.wire == wireBytes && f.number == 1:
+		err = d.frames(f.data)
+	case f.wire == wireBytes && f.number == 2:
+		err = d.values(span{uint32(i - len(f.data)), uint32(i)})
 	case f.wire == wireBytes:
-		err = d.samplePart(uint8(f.number), span{uint32(i - len(f.data)), uint32(i)})
+		err = d.label(span{uint32(i - len(f.data)), uint32(i)})
 	case f.wire != wireVarint || f.number == 3:
 		err = errType
 	case f.number == 2:
@@ -159,20 +155,49 @@ func unknownLocation(id uint64) error {
 	return malformed("location_id is %d; no location has this id", id)
 }
 
-// values appends the packed numbers in b to Values.
-func (d *Decoder) values(b []byte) error {
-	out := d.out.Values
-	for i := 0; i < len(b); {
-		v := uint64(b[i])
-		if v < 0x80 {
-			i++
-		} else if v, i = uvarint(b, i); i < 0 {
+// values appends the packed numbers at the given place to Values.
+func (d *Decoder) values(at span) error {
+	out, b := d.out.Values, d.plain[:at.end]
+	i, n := usualValues(d.plain, at, out[len(out):cap(out)])
+	for out = out[:len(out)+n]; i < len(b); {
+		var v uint64
+		if v, i = uvarint(b, i); i < 0 {
 			return errVarint
 		}
 		out = append(out, int64(v))
 	}
+	if i > len(b) {
+		return errVarint
+	}
 	d.out.Values = out
 	return nil
+}
+
+// usualValues writes the packed numbers at the given place to out, as long as
+// they have at most four bytes, four bytes are left of b, and out has room. It
+// returns the position that it came to and how many there were. It calls
+// nothing, like usualFrames.
+func usualValues(b []byte, at span, out []int64) (i, n int) {
+	i = int(at.start)
+	for i < int(at.end) && n < len(out) && i+4 <= len(b) {
+		w := uint64(binary.LittleEndian.Uint32(b[i:]))
+		size := 1
+		if w&0x80 == 0 {
+			w &= 0x7f
+		} else if w&0x8000 == 0 {
+			w, size = w&0x7f|w>>1&0x3f80, 2
+		} else if w&0x800000 == 0 {
+			w, size = w&0x7f|w>>1&0x3f80|w>>2&0x1fc000, 3
+		} else if w&0x80000000 == 0 {
+			w, size = w&0x7f|w>>1&0x3f80|w>>2&0x1fc000|w>>3&0xfe00000, 4
+		} else {
+			break
+		}
+		out[n] = int64(w)
+		n++
+		i += size
+	}
+	return i, n
 }
 
 // keep reports whether a sample of these values stays, and counts it if not.
