@@ -59,6 +59,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"function name", "function[2]: name is -1; string_table has 10 entries", tiny().bytes(5, msg{}.num(1, 3).num(2, 1<<64-1))},
 		{"mapping id 0", "mapping[1]: id is 0", tiny().bytes(3, msg{}.num(2, 1))},
 		{"two profiles", "time_nanos occurs twice", append(tiny(), tiny()...)},
+		{"value cut off, more behind it", "sample[1]: broken or cut off varint", tiny().bytes(2, msg{}.bytes(2, []byte{1, 0x80}).packed(1, 1))},
+		{"location id cut off, more behind it", "sample[1]: broken or cut off varint", tiny().bytes(2, msg{}.bytes(1, []byte{1, 0x80}).packed(2, 1, 1))},
+		{"number cut off, more behind it", "function[2]: broken or cut off varint", tiny().bytes(5, msg{0x08, 0x83}).num(12, 1)},
+		{"line cut off, more behind it", "location[2]: broken or cut off varint", tiny().bytes(4, msg{}.num(1, 3).bytes(4, msg{0x08, 0x81}).num(2, 1)).num(12, 1)},
+		{"label cut off, more behind it", "sample[1]: broken or cut off varint", tiny().bytes(2, msg{}.bytes(3, msg{0x08, 8, 0x18, 0x81}).packed(2, 1, 1)).num(12, 1)},
+		{"key of a numeric label", "sample[1]: label.key is 99; string_table", tiny().bytes(2, msg{}.packed(2, 1, 1).bytes(3, msg{}.num(1, 99).num(3, 5))).num(12, 1)},
 		{"cut off", "runs past the end", tiny()[:len(tiny())-30]},
 		{"group", "no pprof profile: byte 0: wire type that pprof does not use: 3", []byte{0x0b}},
 		{"wrong wire type", "profile, field 9, wire type 2: wire type does not fit", tiny().bytes(9, nil)},
@@ -122,6 +128,38 @@ func TestDecodeSizeLimit(t *testing.T) {
 	}
 	_, err := d.Decode(names, opts)
 	require.ErrorContains(t, err, "names of unsymbolised frames")
+}
+
+// TestDecodeNumbersOfAllWidths goes through every length that a number can
+// have, wherever numbers are packed.
+func TestDecodeNumbersOfAllWidths(t *testing.T) {
+	var want []int64
+	raw := msg{}.bytes(1, msg{}.num(1, 1)).strings("", "x").bytes(5, msg{}.num(1, 1).num(2, 1))
+	for shift := range 63 {
+		want = append(want, 1<<shift, 1<<shift|1)
+	}
+	const locations = 1<<14 + 100 // IDs of three bytes
+	for id := range uint64(locations) {
+		raw = raw.bytes(4, msg{}.num(1, id+1).bytes(4, msg{}.num(1, 1).num(2, id)))
+	}
+	wide := raw
+	for _, v := range want {
+		wide = wide.bytes(2, msg{}.packed(1, uint64(locations), 1, 127, 128, 1<<14-1, 1<<14).packed(2, uint64(v)))
+	}
+	var d pprof.Decoder
+	for range 2 { // into memory that must grow first, then into enough
+		p, err := d.Decode(wide, pprof.Options{})
+		require.NoError(t, err)
+		require.Equal(t, want, p.Values)
+		for _, s := range p.Samples {
+			require.Equal(t, []uint32{locations - 1, 0, 126, 127, 1<<14 - 2, 1<<14 - 1}, p.Frames[s.FrameStart:s.FrameEnd])
+		}
+		require.EqualValues(t, locations-1, p.Lines[locations-1].Line)
+	}
+	var many msg
+	many = many.packed(2, make([]uint64, len(want))...)
+	_, err := d.Decode(append(raw, msg{}.bytes(2, many)...), pprof.Options{})
+	require.ErrorContains(t, err, fmt.Sprintf("has %d values; sample_type has 1 entries", len(want)))
 }
 
 func TestDecodeDropsAndCounts(t *testing.T) {

@@ -87,6 +87,9 @@ func handmade() map[string][]byte {
 		"gzip of tiny":  compress(tiny()),
 		"gzip of junk":  compress([]byte("junk")),
 		"empty message": tiny().bytes(2, nil),
+		"as from Go": tiny().
+			bytes(4, msg{}.num(1, 3).num(3, 1<<40).bytes(4, msg{}.num(1, 1).num(2, 300)).bytes(4, msg{}.num(1, 2)).num(2, 1)).
+			bytes(2, msg{}.num(2, 1).num(2, 10_000_000).packed(1, 3, 2).bytes(3, msg{}.num(1, 8).num(3, 1<<20))),
 		"labelled": tiny().
 			bytes(2, msg{}.packed(1, 1, 2).packed(2, 1, 10).bytes(3, msg{}.num(1, 8).num(2, 9))).
 			bytes(2, msg{}.packed(1, 1, 2).packed(2, 2, 20)),
