@@ -1,6 +1,7 @@
 package http
 
 import (
+	"log/slog"
 	nethttp "net/http"
 	"strconv"
 	"sync"
@@ -44,10 +45,11 @@ func (m *metrics) route(r *nethttp.Request, status int) string {
 		return "unknown"
 	}
 	path := r.URL.Path
+	if _, ok := m.served.Load(path); ok {
+		return path
+	}
 	if status == nethttp.StatusOK {
 		m.served.Store(path, true)
-	}
-	if _, ok := m.served.Load(path); ok {
 		return path
 	}
 	return r.Pattern
@@ -69,7 +71,9 @@ func (s *Server) withMetrics(next nethttp.Handler) nethttp.Handler {
 			s.metrics.running.Dec()
 			took := time.Since(start)
 			s.metrics.duration.WithLabelValues(method(r), s.metrics.route(r, answer.code()), strconv.Itoa(answer.code())).Observe(took.Seconds())
-			s.logger.Debug("request", "method", r.Method, "path", r.URL.Path, "status", answer.code(), "bytes", answer.bytes, "took", took, "from", r.RemoteAddr)
+			if s.logger.Enabled(r.Context(), slog.LevelDebug) {
+				s.logger.Debug("request", "method", r.Method, "path", r.URL.Path, "status", answer.code(), "bytes", answer.bytes, "took", took, "from", r.RemoteAddr)
+			}
 		}()
 		next.ServeHTTP(answer, r)
 	})
