@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	dbquery "github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flamegraph"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/request"
@@ -104,6 +105,9 @@ func (f *fake) Profile(_ context.Context, req request.Profile) (*profile.Profile
 func (f *fake) Series(_ context.Context, req request.Series) ([]series.Series, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if req.Start > req.End { // what a Frontend refuses need not be looked for at the edge
+		return nil, fault.New(fault.Invalid, "start %d is after end %d", req.Start, req.End)
+	}
 	f.series = append(f.series, req)
 	if f.empty {
 		return nil, f.err
@@ -149,7 +153,7 @@ func (f *fake) Analyze(_ context.Context, text string, req request.Labels) (dbqu
 }
 
 // serve starts a server with HTTP/2 and the handler's routes.
-func serve(t *testing.T) (*fake, *httptest.Server) {
+func serve(t testing.TB) (*fake, *httptest.Server) {
 	f := &fake{}
 	mux := http.NewServeMux()
 	for pattern, handler := range query.New(f, slog.New(slog.DiscardHandler), func() time.Time { return now }).Routes() {
