@@ -173,7 +173,30 @@ func (b *localBlock) Scan(ctx context.Context, req query.ScanRequest, fn func(*q
 	return err
 }
 
-var _ query.Queryable = (*localBlock)(nil)
+// Groups implements query.Summed. A block that was written without sums has no
+// groups.
+func (b *localBlock) Groups(ctx context.Context, partition uint32) ([]query.Group, error) {
+	summed, ok := any(b.Block).(query.Summed)
+	if !ok {
+		return nil, nil
+	}
+	out, err := summed.Groups(ctx, partition)
+	b.db.suspect(b, err)
+	return out, err
+}
+
+// ScanSums implements query.Summed.
+func (b *localBlock) ScanSums(ctx context.Context, partition uint32, g query.Group, r profile.TimeRange, fn func(*query.Row) error) (bool, error) {
+	summed, ok := any(b.Block).(query.Summed)
+	if !ok {
+		return false, nil
+	}
+	done, err := summed.ScanSums(ctx, partition, g, r, fn)
+	b.db.suspect(b, err)
+	return done, err
+}
+
+var _ query.Summed = (*localBlock)(nil)
 
 // gaps returns what of r is not in any of the ranges, which must be sorted and
 // must not overlap.

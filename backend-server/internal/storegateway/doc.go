@@ -12,5 +12,7 @@
 //	    the bucket would look complete and would not be;
 //	G2  a block is closed only when no view holds it;
 //	G3  a block whose meta file is missing or broken is not there: its upload
-//	    has not finished.
+//	    has not finished;
+//	G4  once Holds has returned nil for a block, views show it: other copies may
+//	    go.
 package storegateway

@@ -104,3 +104,30 @@ func (e *entry) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 	}
 	return b.Scan(ctx, req, fn)
 }
+
+// Groups implements query.Summed. A block that was written without sums has no
+// groups.
+func (e *entry) Groups(ctx context.Context, partition uint32) ([]query.Group, error) {
+	b, err := e.block(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if summed, ok := any(b).(query.Summed); ok {
+		return summed.Groups(ctx, partition)
+	}
+	return nil, nil
+}
+
+// ScanSums implements query.Summed.
+func (e *entry) ScanSums(ctx context.Context, partition uint32, g query.Group, r profile.TimeRange, fn func(*query.Row) error) (bool, error) {
+	b, err := e.block(ctx)
+	if err != nil {
+		return false, err
+	}
+	if summed, ok := any(b).(query.Summed); ok {
+		return summed.ScanSums(ctx, partition, g, r, fn)
+	}
+	return false, nil
+}
+
+var _ query.Summed = (*entry)(nil)
