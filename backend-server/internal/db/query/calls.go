@@ -45,45 +45,54 @@ type places struct {
 	stacks    []tree.NodeID
 }
 
-// nodesPerCheck is how many nodes are placed between looks at the context.
+// nodesPerCheck is how many nodes are placed at a time.
 const nodesPerCheck = 1 << 14
 
-// place returns the nodes that the stacks of a table end in. If ctx ends first,
-// what has been found is kept all the same.
+// place returns the nodes that the stacks of a table end in. It works in
+// portions, so that nobody who waits for the same table waits long; what has
+// been found is kept even if ctx ends.
 func (c *calls) place(ctx context.Context, table *symbols.Table) (stacks []tree.NodeID, err error) {
 	memo := table.Memo
 	if memo == nil {
 		memo = new(symbols.Memo)
 	}
-	memo.Update(func(kept any) any {
-		p, ok := kept.(*places)
-		if !ok || p.of != weak.Make(c) {
-			p = &places{of: weak.Make(c)}
+	p := &places{of: weak.Make(c)}
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		if err = p.grow(ctx, c, table); err == nil {
-			stacks = p.stacks[:len(table.Stacks)]
-		}
-		return p
-	})
-	return stacks, err
+		memo.Update(func(kept any) any {
+			// What is kept may be about another tree. Then this one's takes
+			// its place, with what there is of it: two questions that put each
+			// other's aside both come to an end.
+			if k, ok := kept.(*places); ok && k.of == p.of && len(k.nodes) >= len(p.nodes) {
+				p = k
+			}
+			if done = p.grow(c, table); done {
+				stacks = p.stacks[:len(table.Stacks)]
+			}
+			return p
+		})
+	}
+	return stacks, nil
 }
 
-// grow places what table has more than p. Readers may hold p.stacks: it is only
-// appended to.
-func (p *places) grow(ctx context.Context, c *calls, table *symbols.Table) error {
+// grow places a portion of what table has more than p and reports whether that
+// was the last. Readers may hold p.stacks: it is only appended to.
+func (p *places) grow(c *calls, table *symbols.Table) bool {
 	for f := len(p.functions); f < len(table.Functions); f++ {
 		p.functions = append(p.functions, c.names.ID(table.FunctionName(uint32(f))))
 	}
-	for len(p.nodes) < len(table.Nodes) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		p.growNodes(c, table, min(len(p.nodes)+nodesPerCheck, len(table.Nodes)))
+	if end := min(len(p.nodes)+nodesPerCheck, len(table.Nodes)); end > len(p.nodes) {
+		p.growNodes(c, table, end)
+	}
+	if len(p.nodes) < len(table.Nodes) {
+		return false
 	}
 	for s := len(p.stacks); s < len(table.Stacks); s++ {
 		p.stacks = append(p.stacks, p.nodes[table.Stacks[s]])
 	}
-	return nil
+	return true
 }
 
 // growNodes places the nodes up to the given one, with a node of the call tree

@@ -23,9 +23,6 @@ type Selection struct {
 	Spans []uint64
 	// ProfileIDs keeps the profiles with these row IDs. Nil keeps all.
 	ProfileIDs []uint64
-	// MaxNodes is the size of the answer that is wanted, as a hint; 0 is no
-	// limit.
-	MaxNodes int64
 }
 
 func (s *Selection) matchers() []*labels.Matcher {
