@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bufio"
 	"encoding/json"
 	"hash/crc32"
 	"io"
@@ -59,11 +60,20 @@ type Section struct {
 	CRC    uint32 `json:"crc32c"`
 }
 
-// Names of the sections of DataFile.
+// Names of the sections of DataFile: the columns of the large tables, those of
+// the small ones, the index, and the footer of each table under its name.
 const (
+	sectionColumns    = "columns"
+	sectionTables     = "tables"
+	sectionIndex      = "index"
 	sectionRows       = "rows"
+	sectionSums       = "sums"
 	sectionSpans      = "spans"
 	sectionPartitions = "partitions"
+	sectionGroups     = "groups"
+	sectionRowSeries  = "row_series"
+	sectionSeries     = "series"
+	sectionTexts      = "texts"
 	sectionStrings    = "strings"
 	sectionMappings   = "mappings"
 	sectionFunctions  = "functions"
@@ -71,8 +81,6 @@ const (
 	sectionLocations  = "locations"
 	sectionNodes      = "nodes"
 	sectionStacks     = "stacks"
-	sectionSeries     = "series"
-	sectionIndex      = "index"
 )
 
 // TimeRange is the range of the block's profiles.
@@ -110,38 +118,45 @@ func ReadMeta(b []byte) (*Meta, error) {
 }
 
 // Marshal returns the JSON of m.
-func (m *Meta) Marshal() ([]byte, error) { return json.MarshalIndent(m, "", "  ") }
+func (m *Meta) Marshal() ([]byte, error) { return json.Marshal(m) }
 
-func (m *Meta) section(name string) (Section, error) {
+// tail is the part of DataFile that says where everything in it is: all behind
+// the columns.
+func (m *Meta) tail() extent {
 	for _, s := range m.Sections {
-		if s.Name == name {
-			return s, nil
+		if s.Name == sectionColumns {
+			at := s.Offset + s.Size
+			return extent{at, m.Files[0].Size - at}
 		}
 	}
-	return Section{}, fault.New(fault.Corrupt, "block %s has no section %q", m.ID, name)
+	return extent{0, m.Files[0].Size}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // dataWriter writes DataFile and keeps the checksums of file and sections.
 type dataWriter struct {
-	w        io.Writer
+	w        *bufio.Writer
 	size     int64
 	crc      uint32
 	sections []Section
 }
 
+func newDataWriter(w io.Writer) *dataWriter { return &dataWriter{w: bufio.NewWriterSize(w, 64<<10)} }
+
+// Write implements io.Writer.
 func (d *dataWriter) Write(p []byte) (int, error) {
 	n, err := d.w.Write(p)
+	s := &d.sections[len(d.sections)-1]
+	s.CRC = crc32.Update(s.CRC, castagnoli, p[:n])
+	s.Size += int64(n)
 	d.crc = crc32.Update(d.crc, castagnoli, p[:n])
-	if len(d.sections) > 0 {
-		s := &d.sections[len(d.sections)-1]
-		s.CRC = crc32.Update(s.CRC, castagnoli, p[:n])
-		s.Size += int64(n)
-	}
 	d.size += int64(n)
 	return n, err
 }
+
+// Offset implements table.Sink.
+func (d *dataWriter) Offset() int64 { return d.size }
 
 func (d *dataWriter) begin(name string) {
 	d.sections = append(d.sections, Section{Name: name, Offset: d.size})

@@ -36,15 +36,26 @@ func rerank(src *symbols.Table, counts []uint32) (*symbols.Table, []uint32) {
 // rankOrder returns the stacks that occur, by class of frequency, then by
 // first sight.
 func rankOrder(counts []uint32) []uint32 {
-	var order []uint32
-	for s, n := range counts {
+	var at [33]int
+	total := 0
+	for _, n := range counts {
 		if n > 0 {
-			order = append(order, uint32(s))
+			at[32-bits.Len32(n)]++
+			total++
 		}
 	}
-	slices.SortStableFunc(order, func(a, b uint32) int {
-		return cmp.Compare(bits.Len32(counts[b]), bits.Len32(counts[a]))
-	})
+	next := 0
+	for class, n := range at {
+		at[class], next = next, next+n
+	}
+	order := make([]uint32, total)
+	for s, n := range counts {
+		if n > 0 {
+			class := 32 - bits.Len32(n)
+			order[at[class]] = uint32(s)
+			at[class]++
+		}
+	}
 	return order
 }
 
@@ -94,17 +105,57 @@ func (r *reranker) markNodes(stacks []uint32) {
 // place numbers the used entries in the order that compare gives and returns
 // that order and the new number of each.
 func place(used []bool, compare func(a, b uint32) int) (order, renumbered []uint32) {
+	order = listed(used)
+	slices.SortFunc(order, compare)
+	return order, numbered(order, len(used))
+}
+
+// placeBy is place for an order by a number first, which is much the cheaper
+// way to compare, and then by compare. Among equal numbers it may be nil, for
+// any order.
+func placeBy(used []bool, number func(i uint32) uint32, compare func(a, b uint32) int) (order, renumbered []uint32) {
+	keys := make([]uint64, 0, len(used))
 	for i, u := range used {
 		if u {
-			order = append(order, uint32(i))
+			keys = append(keys, uint64(number(uint32(i)))<<32|uint64(i))
 		}
 	}
-	slices.SortFunc(order, compare)
-	renumbered = make([]uint32, len(used))
-	for at, i := range order {
-		renumbered[i] = uint32(at)
+	slices.Sort(keys)
+	order = make([]uint32, len(keys))
+	for i, k := range keys {
+		order[i] = uint32(k)
 	}
-	return order, renumbered
+	for from := 0; from < len(keys); {
+		to := from + 1
+		for to < len(keys) && keys[to]>>32 == keys[from]>>32 {
+			to++
+		}
+		if to-from > 1 {
+			slices.SortFunc(order[from:to], compare)
+		}
+		from = to
+	}
+	return order, numbered(order, len(used))
+}
+
+// listed returns the used entries.
+func listed(used []bool) []uint32 {
+	var out []uint32
+	for i, u := range used {
+		if u {
+			out = append(out, uint32(i))
+		}
+	}
+	return out
+}
+
+// numbered is the inverse of order.
+func numbered(order []uint32, n int) []uint32 {
+	out := make([]uint32, n)
+	for at, i := range order {
+		out[i] = uint32(at)
+	}
+	return out
 }
 
 func (r *reranker) strings() {
@@ -116,8 +167,8 @@ func (r *reranker) strings() {
 }
 
 func (r *reranker) mappings() {
-	var order []uint32
-	order, r.newMapping = place(r.usedMapping, cmp.Compare[uint32])
+	order := listed(r.usedMapping)
+	r.newMapping = numbered(order, len(r.usedMapping))
 	for _, i := range order {
 		m := r.src.Mappings[i]
 		m.File, m.BuildID = r.newString[m.File], r.newString[m.BuildID]
@@ -127,13 +178,14 @@ func (r *reranker) mappings() {
 
 func (r *reranker) functions() {
 	var order []uint32
-	order, r.newFunction = place(r.usedFunction, func(a, b uint32) int {
-		f, g := r.src.Functions[a], r.src.Functions[b]
-		return cmp.Or(cmp.Compare(r.newString[f.Name], r.newString[g.Name]), cmp.Compare(r.newString[f.SystemName], r.newString[g.SystemName]),
+	src := r.src.Functions
+	order, r.newFunction = placeBy(r.usedFunction, func(i uint32) uint32 { return r.newString[src[i].Name] }, func(a, b uint32) int {
+		f, g := &src[a], &src[b]
+		return cmp.Or(cmp.Compare(r.newString[f.SystemName], r.newString[g.SystemName]),
 			cmp.Compare(r.newString[f.Filename], r.newString[g.Filename]), cmp.Compare(f.StartLine, g.StartLine))
 	})
 	for _, i := range order {
-		f := r.src.Functions[i]
+		f := src[i]
 		f.Name, f.SystemName, f.Filename = r.newString[f.Name], r.newString[f.SystemName], r.newString[f.Filename]
 		r.out.Functions = append(r.out.Functions, f)
 	}
@@ -142,15 +194,27 @@ func (r *reranker) functions() {
 func (r *reranker) locations() {
 	var order []uint32
 	lines := func(i uint32) []profile.Line {
-		l := r.src.Locations[i]
+		l := &r.src.Locations[i]
 		return r.src.Lines[l.LineStart:l.LineEnd]
 	}
-	order, r.newLocation = place(r.usedLocation, func(a, b uint32) int {
+	innermost := func(i uint32) uint32 {
+		if l := lines(i); len(l) > 0 {
+			return r.newFunction[l[0].Function] + 1
+		}
+		return 0
+	}
+	order, r.newLocation = placeBy(r.usedLocation, innermost, func(a, b uint32) int {
 		byLine := slices.CompareFunc(lines(a), lines(b), func(x, y profile.Line) int {
-			return cmp.Or(cmp.Compare(r.newFunction[x.Function], r.newFunction[y.Function]), cmp.Compare(x.Line, y.Line))
+			if x.Function != y.Function {
+				return cmp.Compare(r.newFunction[x.Function], r.newFunction[y.Function])
+			}
+			return cmp.Compare(x.Line, y.Line)
 		})
-		l, m := r.src.Locations[a], r.src.Locations[b]
-		return cmp.Or(byLine, cmp.Compare(l.Address, m.Address), cmp.Compare(l.Mapping, m.Mapping))
+		if byLine != 0 {
+			return byLine
+		}
+		l, m := &r.src.Locations[a], &r.src.Locations[b]
+		return cmp.Or(cmp.Compare(l.Address, m.Address), cmp.Compare(l.Mapping, m.Mapping))
 	})
 	for _, i := range order {
 		l := profile.Location{Mapping: r.newMapping[r.src.Locations[i].Mapping], Address: r.src.Locations[i].Address, LineStart: uint32(len(r.out.Lines))}
@@ -162,15 +226,37 @@ func (r *reranker) locations() {
 	}
 }
 
+// byLocation lists the used nodes by their locations, the last location first.
+func (r *reranker) byLocation() []uint32 {
+	counts := make([]uint32, len(r.out.Locations)+1)
+	n := uint32(0)
+	for i, u := range r.usedNode {
+		if u {
+			counts[r.newLocation[r.src.Nodes[i].Location]]++
+			n++
+		}
+	}
+	for at, l := uint32(0), len(counts)-1; l >= 0; l-- {
+		counts[l], at = at, at+counts[l]
+	}
+	order := make([]uint32, n)
+	for i, u := range r.usedNode {
+		if u {
+			l := r.newLocation[r.src.Nodes[i].Location]
+			order[counts[l]] = uint32(i)
+			counts[l]++
+		}
+	}
+	return order
+}
+
 // nodes emits the used nodes depth first, children by location, and returns
 // the new index of each.
 func (r *reranker) nodes() []uint32 {
 	src := r.src.Nodes
 	firstChild, nextSibling := make([]uint32, len(src)), make([]uint32, len(src))
-	order, _ := place(r.usedNode, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(r.newLocation[src[b].Location], r.newLocation[src[a].Location]), cmp.Compare(a, b))
-	})
-	for _, n := range order { // descending locations, so that lists end up ascending
+	r.out.Nodes = make([]symbols.Node, 0, len(src))
+	for _, n := range r.byLocation() { // descending locations, so that lists end up ascending
 		nextSibling[n] = firstChild[src[n].Parent]
 		firstChild[src[n].Parent] = n
 	}

@@ -2,104 +2,152 @@ package block
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
 
-	"github.com/parquet-go/parquet-go"
-
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// rowColumns are the columns of the rows table that hold one number a row.
-type rowColumns struct {
-	series, n         []uint32
+// rowGroup is the columns of a row group, of rows or of sums, that hold one
+// number a row.
+type rowGroup struct {
+	first             int64 // row
 	time, total, unit []int64
 	id                []uint64
-	spans             map[uint64][]query.SpanSample // by row number
+	n                 []uint32
+	relative          []uint32
 }
 
-func (b *Block) loadRows(ctx context.Context) (*rowColumns, error) {
-	return b.rows.get(ctx, func() (*rowColumns, error) {
-		f, err := b.openRows(ctx)
+// rowTable is the table of rows or that of sums.
+type rowTable struct {
+	*table.Table
+	starts []int64 // the first row of each row series or group
+	groups map[int]*once[*rowGroup]
+}
+
+func (b *Block) rowTable(l *layout) (*rowTable, error) {
+	t, err := l.table(sectionRows)
+	if err != nil || t == nil {
+		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: rows: %w", b.meta.ID, cmpOr(err, errNoTable)))
+	}
+	return &rowTable{t, l.rowStarts, b.cache.Load().rows}, nil
+}
+
+var errNoTable = fault.New(fault.Corrupt, "there is no such table")
+
+func cmpOr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// numbersOf is where the columns of numbers of a row group lie.
+func numbersOf(g *table.Group) extent {
+	from := g.Chunks[colTime].Offset
+	last := &g.Chunks[colRelative]
+	return extent{from, max(0, last.Offset+last.Size-from)}
+}
+
+// wholeOf is where a row group lies.
+func wholeOf(g *table.Group) extent {
+	from := g.Chunks[colTime].Offset
+	last := &g.Chunks[colValues]
+	return extent{from, max(0, last.Offset+last.Size-from)}
+}
+
+// rowGroup returns the numbers of row group i. It takes them from got if they
+// are in there.
+func (b *Block) rowGroup(ctx context.Context, t *rowTable, i int, got pieces) (*rowGroup, error) {
+	return entryOf(b.cache.Load(), t.groups, i).get(ctx, func() (*rowGroup, error) {
+		g := &t.Groups[i]
+		if got == nil {
+			var err error
+			if got, err = b.fetch(ctx, []extent{numbersOf(g)}); err != nil {
+				return nil, err
+			}
+		}
+		out, err := decodeRowGroup(g, t.starts, got)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("block %s: %s: row group %d: %w", b.meta.ID, t.Schema.Name, i, err)
 		}
-		rows := f.NumRows()
-		c := new(rowColumns)
-		var errs [6]error
-		c.series, errs[0] = readColumn[uint32](f, colRowSeries, 0, rows)
-		c.time, errs[1] = readColumn[int64](f, colRowTime, 0, rows)
-		c.id, errs[2] = readColumn[uint64](f, colRowID, 0, rows)
-		c.total, errs[3] = readColumn[int64](f, colRowTotal, 0, rows)
-		c.unit, errs[4] = readColumn[int64](f, colRowUnit, 0, rows)
-		c.n, errs[5] = readColumn[uint32](f, colRowN, 0, rows)
-		if err := errors.Join(errs[:]...); err != nil {
-			return nil, fmt.Errorf("block %s: rows: %w", b.meta.ID, err)
-		}
-		if c.spans, err = b.loadSpans(ctx); err != nil {
-			return nil, err
-		}
-		return c, nil
+		return out, nil
 	})
 }
 
-func (b *Block) openRows(ctx context.Context) (*parquet.File, error) {
-	s, err := b.meta.section(sectionRows)
-	if err != nil {
-		return nil, err
+func decodeRowGroup(g *table.Group, starts []int64, got pieces) (*rowGroup, error) {
+	out := &rowGroup{first: g.First}
+	var scratch table.ReadScratch
+	var numbers [colN][]uint64
+	for c := range g.Chunks[:colStacks] {
+		b, err := got.at(chunkExtent(&g.Chunks[c]))
+		if err != nil {
+			return nil, err
+		}
+		switch c {
+		case colN:
+			out.n, err = g.Chunks[c].Uint32s(b, &scratch)
+		case colRelative:
+			out.relative, err = g.Chunks[c].Uint32s(b, &scratch)
+		default:
+			numbers[c], err = g.Chunks[c].Uint64s(b, &scratch)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %d: %w", c, err)
+		}
 	}
-	f, err := openTable(sectionReader{ctx, b.src, s}, s.Size)
-	if err != nil {
-		return nil, fmt.Errorf("block %s: rows: %w", b.meta.ID, err)
-	}
-	return f, nil
-}
-
-func (b *Block) loadSpans(ctx context.Context) (map[uint64][]query.SpanSample, error) {
-	if _, err := b.meta.section(sectionSpans); err != nil {
-		return nil, nil // no profile had any
-	}
-	f, err := b.loadTable(ctx, sectionSpans)
-	if err != nil {
-		return nil, err
-	}
-	n := f.NumRows()
-	var errs [6]error
-	row, err := readColumn[uint64](f, 0, 0, n)
-	stack, err1 := readColumn[uint32](f, 1, 0, n)
-	span, err2 := readColumn[uint64](f, 2, 0, n)
-	high, err3 := readColumn[uint64](f, 3, 0, n)
-	low, err4 := readColumn[uint64](f, 4, 0, n)
-	value, err5 := readColumn[int64](f, 5, 0, n)
-	errs = [6]error{err, err1, err2, err3, err4, err5}
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, fmt.Errorf("block %s: spans: %w", b.meta.ID, err)
-	}
-	out := map[uint64][]query.SpanSample{}
-	for i := range row {
-		s := query.SpanSample{Stack: stack[i], SpanID: span[i], Value: value[i]}
-		binary.BigEndian.PutUint64(s.TraceID[:8], high[i])
-		binary.BigEndian.PutUint64(s.TraceID[8:], low[i])
-		out[row[i]] = append(out[row[i]], s)
+	out.id = numbers[colID]
+	out.time, out.total, out.unit = signed(numbers[colTime]), signed(numbers[colTotal]), signed(numbers[colUnit])
+	next, _ := slices.BinarySearch(starts, g.First)
+	last := int64(0)
+	for i := range out.time {
+		row := g.First + int64(i)
+		for next < len(starts) && starts[next] <= row {
+			last = 0
+			next++
+		}
+		last += unzigzag(uint64(out.time[i]))
+		out.time[i] = last
+		if out.total[i] < 0 || out.unit[i] < 1 {
+			return nil, fault.New(fault.Corrupt, "row %d: total %d, unit %d", row, out.total[i], out.unit[i])
+		}
 	}
 	return out, nil
 }
 
+func signed(values []uint64) []int64 {
+	out := make([]int64, len(values))
+	for i, v := range values {
+		out[i] = int64(v)
+	}
+	return out
+}
+
 // Has reports whether the block holds a row with this ID.
 func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
-	ids, err := b.ids.get(ctx, func() ([]uint64, error) {
-		rows, err := b.loadRows(ctx)
+	ids, err := b.cache.Load().ids.get(ctx, func() ([]uint64, error) {
+		l, err := b.layout(ctx)
 		if err != nil {
 			return nil, err
 		}
-		sorted := slices.Clone(rows.id)
-		slices.Sort(sorted)
-		return slices.Compact(sorted), nil
+		t, err := b.rowTable(l)
+		if err != nil {
+			return nil, err
+		}
+		var all []uint64
+		for i := range t.Groups {
+			g, err := b.rowGroup(ctx, t, i, nil)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, g.id...)
+		}
+		slices.Sort(all)
+		return slices.Compact(all), nil
 	})
 	if err != nil {
 		return false, err
@@ -108,182 +156,82 @@ func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
 	return found, nil
 }
 
-// run is a range of row numbers that a scan returns.
-type run struct{ from, to int64 }
-
-// runs returns the rows that req asks for, ascending, as few runs as can be.
-func (c *rowColumns) runs(req query.ScanRequest) []run {
-	var out []run
-	rows := slices.Clone(req.Rows)
-	slices.Sort(rows)
-	for _, series := range slices.Compact(rows) {
-		from := sort.Search(len(c.series), func(i int) bool { return c.series[i] >= series })
-		to := from + sort.Search(len(c.series)-from, func(i int) bool { return c.series[from+i] > series })
-		first := from + sort.Search(to-from, func(i int) bool { return c.time[from+i] >= int64(req.Range.Start) })
-		last := from + sort.Search(to-from, func(i int) bool { return c.time[from+i] > int64(req.Range.End) })
-		if first >= last {
-			continue
-		}
-		if n := len(out); n > 0 && out[n-1].to == int64(first) {
-			out[n-1].to = int64(last)
-			continue
-		}
-		out = append(out, run{int64(first), int64(last)})
-	}
-	return out
+// run is rows [from, to) of one row series, or sums of one group. Their times
+// ascend, but for sums.
+type run struct {
+	key      uint32
+	from, to int64
 }
 
 // Scan implements query.Queryable.
 func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
-	c, err := b.loadRows(ctx)
+	l, err := b.layout(ctx)
 	if err != nil {
 		return err
 	}
-	runs := c.runs(req)
-	if req.TotalsOnly {
-		return c.totals(ctx, runs, fn)
-	}
-	if len(runs) == 0 {
-		return nil
-	}
-	parts, err := b.loadPartitions(ctx)
+	p, err := b.partition(l, req.Partition)
 	if err != nil {
 		return err
 	}
-	if int(req.Partition) >= len(parts) {
-		return fault.New(fault.Corrupt, "block %s: partition %d of %d", b.meta.ID, req.Partition, len(parts))
-	}
-	f, err := b.openRows(ctx)
+	t, err := b.rowTable(l)
 	if err != nil {
 		return err
 	}
-	s := &sampleScan{ctx: ctx, c: c, fn: fn, spans: req.Spans, known: uint32(parts[req.Partition].stacks.n)}
-	if err := s.file(f, runs); err != nil {
-		return fmt.Errorf("block %s: rows: %w", b.meta.ID, err)
-	}
-	return nil
-}
-
-func (c *rowColumns) fill(row *query.Row, i int64) {
-	row.Rows, row.Time, row.ID = c.series[i], profile.UnixMilli(c.time[i]), c.id[i]
-	row.Total, row.Unit, row.N = c.total[i], c.unit[i], int(c.n[i])
-}
-
-func (c *rowColumns) totals(ctx context.Context, runs []run, fn func(*query.Row) error) error {
-	var row query.Row
-	for _, r := range runs {
-		for i := r.from; i < r.to; i++ {
-			if (i-r.from)%rowsPerCheck == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			c.fill(&row, i)
-			if err := fn(&row); err != nil {
-				return err
-			}
+	var runs []run
+	for _, s := range req.Rows {
+		if i := int64(s); i >= p.rowSeries.first && i < p.rowSeries.end() {
+			runs = append(runs, run{s, l.rowSeries[s].rows.first, l.rowSeries[s].rows.end()})
 		}
 	}
-	return nil
-}
-
-// sampleScan reads the samples of runs of rows.
-type sampleScan struct {
-	ctx   context.Context
-	c     *rowColumns
-	fn    func(*query.Row) error
-	spans bool
-	known uint32 // number of stacks of the partition
-	row   query.Row
-}
-
-func (s *sampleScan) file(f *parquet.File, runs []run) error {
-	first := int64(0)
-	for _, group := range f.RowGroups() {
-		end := first + group.NumRows()
-		var here []run
-		for _, r := range runs {
-			if part := (run{max(r.from, first), min(r.to, end)}); part.from < part.to {
-				here = append(here, part)
-			}
-		}
-		if len(here) > 0 {
-			if err := s.group(group, first, here); err != nil {
-				return err
-			}
-		}
-		first = end
-	}
-	return nil
-}
-
-func (s *sampleScan) group(group parquet.RowGroup, first int64, runs []run) (err error) {
-	columns := group.ColumnChunks()
-	if len(columns) <= colRowValue {
-		return fault.New(fault.Corrupt, "%d columns", len(columns))
-	}
-	stacks, values := newStream[uint32](columns[colRowStack]), newStream[int64](columns[colRowValue])
-	defer func() { err = errors.Join(err, stacks.close(), values.close()) }()
-	at := first
-	for _, r := range runs {
-		if r.from != at {
-			if err := errors.Join(stacks.seek(r.from-first), values.seek(r.from-first)); err != nil {
-				return err
-			}
-		}
-		if err := s.run(stacks, values, r); err != nil {
-			return err
-		}
-		at = r.to
-	}
-	return nil
-}
-
-// rowsPerCheck is how many rows are read between looks at the context.
-const rowsPerCheck = 64
-
-func (s *sampleScan) run(stacks *stream[uint32], values *stream[int64], r run) (err error) {
-	for i := r.from; i < r.to; i++ {
-		if (i-r.from)%rowsPerCheck == 0 {
-			if err := s.ctx.Err(); err != nil {
-				return err
-			}
-		}
-		n := int(s.c.n[i])
-		s.c.fill(&s.row, i)
-		if s.row.Stacks, err = stacks.take(n); err != nil {
-			return err
-		}
-		if s.row.Values, err = values.take(n); err != nil {
-			return err
-		}
-		if s.spans {
-			s.row.Spans = s.c.spans[uint64(i)]
-		}
-		if err := s.check(); err != nil {
-			return err
-		}
-		if err := s.fn(&s.row); err != nil {
+	slices.SortFunc(runs, func(a, b run) int { return int(a.key) - int(b.key) })
+	s := &rowScan{b: b, t: t, fn: fn, totalsOnly: req.TotalsOnly, known: uint32(p.symbols[symStacks].n)}
+	s.keep = func(g *rowGroup, r run) (from, to int64) { return within(g, r, req.Range) }
+	if req.Spans && !req.TotalsOnly {
+		if s.spans, err = b.spans(ctx, l, req.Partition); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.scan(ctx, slices.Compact(runs))
 }
 
-// check looks at the stacks of the row (B3), so that nobody has to afterwards.
-func (s *sampleScan) check() error {
-	for i, stack := range s.row.Stacks {
-		if stack >= s.known || i > 0 && stack <= s.row.Stacks[i-1] {
-			return errIndex("stack", stack, s.known)
-		}
-	}
-	for i := range s.row.Spans {
-		if s.row.Spans[i].Stack >= s.known {
-			return errIndex("stack", s.row.Spans[i].Stack, s.known)
-		}
-	}
-	return nil
+// within returns which rows of r, all in g, lie in the time range.
+func within(g *rowGroup, r run, t profile.TimeRange) (from, to int64) {
+	times := g.time[r.from-g.first : r.to-g.first]
+	first := sort.Search(len(times), func(i int) bool { return times[i] >= int64(t.Start) })
+	last := sort.Search(len(times), func(i int) bool { return times[i] > int64(t.End) })
+	return r.from + int64(first), r.from + int64(max(first, last))
 }
 
-// errIndex is a symbol index that points outside its table.
-func errIndex(what string, i, size uint32) error {
-	return fault.New(fault.Corrupt, "%s %d in a table of %d", what, i, size)
+// ScanSums implements query.Summed.
+func (b *Block) ScanSums(ctx context.Context, partition uint32, g query.Group, r profile.TimeRange, fn func(*query.Row) error) (bool, error) {
+	l, err := b.layout(ctx)
+	if err != nil {
+		return false, err
+	}
+	p, err := b.partition(l, partition)
+	if err != nil {
+		return false, err
+	}
+	if int64(g.Index) < p.groups.first || int64(g.Index) >= p.groups.end() || l.groups[g.Index].step == 0 {
+		return false, nil
+	}
+	group := &l.groups[g.Index]
+	t, err := l.table(sectionSums)
+	if err != nil || t == nil {
+		return false, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: sums: %w", b.meta.ID, cmpOr(err, errNoTable)))
+	}
+	s := &rowScan{b: b, t: &rowTable{t, l.sumStarts, b.cache.Load().sums}, fn: fn, known: uint32(p.symbols[symStacks].n)}
+	s.wanted = func(g *rowGroup, i int64) bool {
+		return coarsest(int64(g.id[i]), g.time[i], r)
+	}
+	return true, s.scan(ctx, []run{{g.Index, group.sums.first, group.sums.end()}})
+}
+
+// coarsest tells whether a sum is among the fewest that make up r: hours where
+// whole ones lie in r, and what is shorter elsewhere.
+func coarsest(step, start int64, r profile.TimeRange) bool {
+	inside := func(start, step int64) bool {
+		return start >= int64(r.Start) && start <= int64(r.End) && int64(r.End)-start >= step-1
+	}
+	return inside(start, step) && (step == longStep || !inside(floor(start, longStep), longStep))
 }

@@ -1,143 +1,163 @@
 package block
 
 import (
-	"cmp"
-	"context"
-	"slices"
-
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 )
 
-// scratch is memory reused from series to series.
-type scratch struct {
-	rows    []rowRecord
-	spans   [][]query.SpanSample
-	order   []int
-	samples []sampleRecord
-	batch   []rowRecord
+// Bounds of what a reader has to look at for one row: a page, and a row group.
+const (
+	samplesPerPage     = 1 << 16
+	rowsPerPage        = 1 << 12
+	samplesPerRowGroup = 1 << 20
+	rowsPerRowGroup    = 1 << 16
+)
+
+// rowWriter writes rows, of profiles or of sums, in row groups.
+type rowWriter struct {
+	out *table.Writer
+
+	// Of the row group being filled.
+	time, id, total, unit []uint64
+	n, relative           []uint32
+	stacks, values        *table.Pages
+	samples               int
+
+	pageRows, pageSamples int // of the page being filled
+	key                   uint32
+	lastTime              int64
+	last                  []int64 // of the row series being written, by stack
+	known                 bool    // whether last is that of the row before
+	buf                   []byte
 }
 
-// rowSeries writes the rows of one row series in order of time and ID.
-func (w *writer) rowSeries(ctx context.Context, s *source, rows sourceSeries, ranks []uint32) (bool, error) {
-	req := query.ScanRequest{Partition: s.index, Rows: []uint32{rows.rows}, Range: w.r}
-	portions, err := w.portions(ctx, req)
-	if err != nil || len(portions) == 0 {
-		return false, err
+func newRowWriter(out *table.Writer, c table.Compression, scratch *table.Scratch) *rowWriter {
+	return &rowWriter{out: out, stacks: table.NewPages(c, scratch), values: table.NewPages(c, scratch)}
+}
+
+// row is one row to be written.
+type row struct {
+	time, total, unit int64
+	id                uint64
+	stacks            []uint32
+	values            []int64
+}
+
+// partition begins a partition with so many stacks.
+func (w *rowWriter) partition(stacks int) {
+	if cap(w.last) < stacks {
+		w.last = make([]int64, stacks)
 	}
-	number := uint32(len(w.series))
-	if len(w.series) > 0 {
-		number = w.series[len(w.series)-1].ref.series + 1
+	w.last = w.last[:stacks]
+	w.known = false
+}
+
+// add writes a row of the row series key. relative says that values are worth
+// being stored as changes.
+func (w *rowWriter) add(key uint32, r *row, relative bool) error {
+	fresh := len(w.time) == 0 || w.key != key
+	if fresh {
+		w.lastTime, w.known, w.key = 0, false, key
 	}
-	for _, req.Range = range portions {
-		if err := w.portion(ctx, req, number, ranks); err != nil {
-			return false, err
+	w.time = append(w.time, zigzag(r.time-w.lastTime))
+	w.lastTime = r.time
+	w.id, w.total, w.unit = append(w.id, r.id), append(w.total, uint64(r.total)), append(w.unit, uint64(r.unit))
+	w.n = append(w.n, uint32(len(r.stacks)))
+	w.buf = appendStacks(w.buf[:0], r.stacks)
+	w.stacks.Add(w.buf)
+	if relative && w.known && w.pageRows > 0 {
+		w.relative = append(w.relative, 1)
+		w.buf = appendChanges(w.buf[:0], r.stacks, r.values, w.last)
+	} else {
+		w.relative = append(w.relative, 0)
+		w.buf = appendValues(w.buf[:0], r.values)
+		if w.known = relative; relative {
+			clear(w.last)
+			note(r.stacks, r.values, w.last)
 		}
 	}
-	for _, one := range rows.series {
-		ref := rowRef{partition: uint32(len(w.partitions)), series: number, scaled: one.Scaled}
-		w.series = append(w.series, indexedSeries{one.Labels, ref})
-	}
-	return true, nil
+	w.values.Add(w.buf)
+	return w.count(len(r.stacks))
 }
 
-// portions cuts the range of req so that each part, but for profiles of the
-// same time, has no more samples than are worth holding in memory.
-func (w *writer) portions(ctx context.Context, req query.ScanRequest) ([]profile.TimeRange, error) {
-	type row struct {
-		time profile.UnixMilli
-		n    int
-	}
-	var rows []row
-	req.TotalsOnly = true
-	err := w.in.Scan(ctx, req, func(r *query.Row) error {
-		rows = append(rows, row{r.Time, r.N})
-		return nil
-	})
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.time, b.time) })
-	var out []profile.TimeRange
-	samples := 0
-	for _, r := range rows {
-		samples += r.n
-		if last := len(out) - 1; last < 0 || samples > samplesPerRowGroup && r.time != out[last].End {
-			out = append(out, profile.TimeRange{Start: r.time, End: r.time})
-			samples = r.n
-		} else {
-			out[last].End = r.time
-		}
-	}
-	return out, err
-}
-
-// portion writes the rows of row series number that req asks for.
-func (w *writer) portion(ctx context.Context, req query.ScanRequest, number uint32, ranks []uint32) error {
-	sc := &w.scratch
-	sc.rows, sc.spans, sc.samples, sc.order = sc.rows[:0], sc.spans[:0], sc.samples[:0], sc.order[:0]
-	req.Spans = true
-	err := w.in.Scan(ctx, req, func(row *query.Row) error {
-		sc.add(row, ranks)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	sc.attach()
-	for _, i := range sc.order {
-		row := &sc.rows[i]
-		row.Series = number
-		w.meta.MinTime, w.meta.MaxTime = min(w.meta.MinTime, profile.UnixMilli(row.Time)), max(w.meta.MaxTime, profile.UnixMilli(row.Time))
-		w.addSpans(sc.spans[i], ranks)
-		if err := w.writeRow(row); err != nil {
+// count counts a row with n samples and ends the page and the row group if they
+// are full.
+func (w *rowWriter) count(n int) error {
+	w.pageRows++
+	w.pageSamples += n
+	w.samples += n
+	if w.pageSamples >= samplesPerPage || w.pageRows >= rowsPerPage {
+		if err := w.cut(); err != nil {
 			return err
 		}
 	}
+	if w.samples >= samplesPerRowGroup || len(w.time) >= rowsPerRowGroup {
+		return w.flush()
+	}
 	return nil
 }
 
-// add copies one row. Its samples stay in sc.samples until attach.
-func (sc *scratch) add(row *query.Row, ranks []uint32) {
-	start := len(sc.samples)
-	for i, stack := range row.Stacks {
-		sc.samples = append(sc.samples, sampleRecord{Stack: ranks[stack], Value: row.Values[i]})
-	}
-	slices.SortFunc(sc.samples[start:], func(a, b sampleRecord) int { return cmp.Compare(a.Stack, b.Stack) })
-	sc.order = append(sc.order, len(sc.rows))
-	sc.rows = append(sc.rows, rowRecord{Time: int64(row.Time), ID: row.ID, Total: row.Total, Unit: row.Unit, N: uint32(len(row.Stacks))})
-	sc.spans = append(sc.spans, slices.Clone(row.Spans))
-}
-
-// attach gives the rows their samples, once sc.samples no longer moves, and
-// sorts the rows.
-func (sc *scratch) attach() {
-	at := uint32(0)
-	for i := range sc.rows {
-		sc.rows[i].Samples = sc.samples[at : at+sc.rows[i].N]
-		at += sc.rows[i].N
-	}
-	slices.SortFunc(sc.order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(sc.rows[a].Time, sc.rows[b].Time), cmp.Compare(sc.rows[a].ID, sc.rows[b].ID))
-	})
-}
-
-func (w *writer) addSpans(spans []query.SpanSample, ranks []uint32) {
-	for _, s := range spans {
-		w.spans = append(w.spans, spanRecord{
-			Row: uint64(w.meta.Stats.Rows), Stack: ranks[s.Stack], SpanID: s.SpanID,
-			TraceHigh: be64(s.TraceID[:8]), TraceLow: be64(s.TraceID[8:]), Value: s.Value,
-		})
-	}
-}
-
-func (w *writer) writeRow(row *rowRecord) error {
-	w.scratch.batch = append(w.scratch.batch[:0], *row)
-	if _, err := w.rows.Write(w.scratch.batch); err != nil {
+func (w *rowWriter) cut() error {
+	w.pageRows, w.pageSamples = 0, 0
+	if err := w.stacks.Cut(); err != nil {
 		return err
 	}
-	w.meta.Stats.Rows++
-	w.meta.Stats.Samples += int64(row.N)
-	if w.inGroup += int(row.N); w.inGroup >= samplesPerRowGroup {
-		w.inGroup = 0
-		return w.rows.Flush()
+	return w.values.Cut()
+}
+
+// flush writes the row group.
+func (w *rowWriter) flush() error {
+	if len(w.time) == 0 {
+		return nil
 	}
+	w.out.Begin(len(w.time))
+	for _, c := range [][]uint64{w.time, w.id, w.total, w.unit} {
+		if err := w.out.Uint64s(c); err != nil {
+			return err
+		}
+	}
+	for _, c := range [][]uint32{w.n, w.relative} {
+		if err := w.out.Uint32s(c); err != nil {
+			return err
+		}
+	}
+	for _, c := range []*table.Pages{w.stacks, w.values} {
+		if err := w.out.Pages(c); err != nil {
+			return err
+		}
+	}
+	w.time, w.id, w.total, w.unit = w.time[:0], w.id[:0], w.total[:0], w.unit[:0]
+	w.n, w.relative = w.n[:0], w.relative[:0]
+	w.samples, w.pageRows, w.pageSamples = 0, 0, 0
 	return nil
+}
+
+// size is the memory that the row group takes.
+func (w *rowWriter) size() int {
+	return w.stacks.Size() + w.values.Size() + 40*cap(w.time) + 8*cap(w.last)
+}
+
+// rowsTried is how many rows decide for a row series how values are stored.
+const rowsTried = 24
+
+// changesPay tells whether the values of rows that follow each other compress
+// better as changes.
+func (w *rowWriter) changesPay(rows []row) bool {
+	if len(rows) < 2 {
+		return false
+	}
+	var plain, changes entropy
+	clear(w.last)
+	w.known = false
+	for i := range rows[:min(len(rows), rowsTried)] {
+		r := &rows[i]
+		if i == 0 {
+			note(r.stacks, r.values, w.last)
+			continue
+		}
+		w.buf = appendValues(w.buf[:0], r.values)
+		plain.add(w.buf)
+		w.buf = appendChanges(w.buf[:0], r.stacks, r.values, w.last)
+		changes.add(w.buf)
+	}
+	return changes.bits() < plain.bits()
 }

@@ -1,105 +1,97 @@
 package block
 
-// The Parquet tables of a block, one struct a row. The field order is the
-// column order; readers address columns by the numbers below.
+import "github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 
-// rowRecord is one profile of one row series.
-type rowRecord struct {
-	Series  uint32         `parquet:"series,delta"` // row series within the block
-	Time    int64          `parquet:"time,delta"`   // milliseconds since the epoch
-	ID      uint64         `parquet:"id,plain"`
-	Total   int64          `parquet:"total,delta"`
-	Unit    int64          `parquet:"unit,dict"`
-	N       uint32         `parquet:"n,delta"` // number of samples
-	Samples []sampleRecord `parquet:"samples,list"`
-}
+// The tables of a block. ../FORMAT.md says what each column means. The numbers
+// below are those of the columns.
 
-type sampleRecord struct {
-	Stack uint32 `parquet:"stack,delta"` // rank within the partition
-	Value int64  `parquet:"value,dict"`
-}
-
-const (
-	colRowSeries = iota
-	colRowTime
-	colRowID
-	colRowTotal
-	colRowUnit
-	colRowN
-	colRowStack
-	colRowValue
+var (
+	schemaRows       = table.Schema{Name: sectionRows, Columns: rowTableColumns("id", table.Random)}
+	schemaSums       = table.Schema{Name: sectionSums, Columns: rowTableColumns("step", table.Uint64)}
+	schemaSpans      = numbers64(sectionSpans, "row", "stack", "span_id", "trace_high", "trace_low", "value")
+	schemaStacks     = numbers32(sectionStacks, "node")
+	schemaNodes      = numbers32(sectionNodes, "up", "location")
+	schemaLocations  = table.Schema{Name: sectionLocations, Columns: []table.Column{{Name: "mapping"}, {Name: "address", Kind: table.Uint64}, {Name: "lines"}}}
+	schemaLines      = table.Schema{Name: sectionLines, Columns: []table.Column{{Name: "function"}, {Name: "line", Kind: table.Uint64}}}
+	schemaFunctions  = table.Schema{Name: sectionFunctions, Columns: []table.Column{{Name: "name"}, {Name: "system_name"}, {Name: "filename"}, {Name: "start_line", Kind: table.Uint64}}}
+	schemaMappings   = numbers64(sectionMappings, "start", "limit", "offset", "file", "build_id", "has_functions")
+	schemaStrings    = numbers32(sectionStrings, "shared", "length")
+	schemaTexts      = table.Schema{Name: sectionTexts, Columns: []table.Column{{Name: "text", Kind: table.Bytes}}}
+	schemaPartitions = table.Schema{Name: sectionPartitions, Columns: append([]table.Column{{Name: "service", Kind: table.Bytes}},
+		numbers64("", "row_series", "groups", "strings", "mappings", "functions", "lines", "locations", "nodes", "stacks", "spans").Columns...)}
+	schemaGroups    = numbers64(sectionGroups, "step", "sums")
+	schemaRowSeries = numbers64(sectionRowSeries, "group", "rows")
+	schemaSeries    = numbers64(sectionSeries, "row_series", "scaled")
 )
 
-// spanRecord is a part of a row's value that was sampled within a span.
-type spanRecord struct {
-	Row       uint64 `parquet:"row,delta"` // number of the row in the rows table
-	Stack     uint32 `parquet:"stack,delta"`
-	SpanID    uint64 `parquet:"span_id,plain"`
-	TraceHigh uint64 `parquet:"trace_high,dict"`
-	TraceLow  uint64 `parquet:"trace_low,dict"`
-	Value     int64  `parquet:"value,dict"`
+// schemas are all tables by name.
+var schemas = func() map[string]table.Schema {
+	out := map[string]table.Schema{}
+	for _, s := range []table.Schema{
+		schemaRows, schemaSums, schemaSpans, schemaStacks, schemaNodes, schemaLocations, schemaLines, schemaFunctions, schemaMappings,
+		schemaStrings, schemaTexts, schemaPartitions, schemaGroups, schemaRowSeries, schemaSeries,
+	} {
+		out[s.Name] = s
+	}
+	return out
+}()
+
+// Columns of rows and of sums.
+const (
+	colTime = iota
+	colID   // of sums: colStep
+	colTotal
+	colUnit
+	colN
+	colRelative
+	colStacks
+	colValues
+)
+
+func rowTableColumns(second string, kind table.Kind) []table.Column {
+	return []table.Column{
+		{Name: "time", Kind: table.Uint64}, {Name: second, Kind: kind}, {Name: "total", Kind: table.Uint64}, {Name: "unit", Kind: table.Uint64},
+		{Name: "n"}, {Name: "relative"}, {Name: "stacks", Kind: table.Bytes}, {Name: "values", Kind: table.Bytes},
+	}
 }
 
-// partitionRecord says which rows of the symbol tables are a partition's. The
-// first entries follow from the sums of the counts before.
-type partitionRecord struct {
-	Service   string `parquet:"service"`
-	Series    uint32 `parquet:"series"` // row series
-	Strings   uint32 `parquet:"strings"`
-	Mappings  uint32 `parquet:"mappings"`
-	Functions uint32 `parquet:"functions"`
-	Lines     uint32 `parquet:"lines"`
-	Locations uint32 `parquet:"locations"`
-	Nodes     uint32 `parquet:"nodes"` // without the root
-	Stacks    uint32 `parquet:"stacks"`
+func numbers32(name string, columns ...string) table.Schema {
+	return numbers(name, table.Uint32, columns)
+}
+func numbers64(name string, columns ...string) table.Schema {
+	return numbers(name, table.Uint64, columns)
 }
 
-// seriesRecord says where the profiles of a series are. The index refers to
-// it by number.
-type seriesRecord struct {
-	Partition uint32 `parquet:"partition,delta"`
-	Rows      uint32 `parquet:"rows,delta"`
-	Scaled    uint32 `parquet:"scaled,delta"` // 1: the values are times the row's unit
+func numbers(name string, kind table.Kind, columns []string) table.Schema {
+	s := table.Schema{Name: name}
+	for _, c := range columns {
+		s.Columns = append(s.Columns, table.Column{Name: c, Kind: kind})
+	}
+	return s
 }
 
-type stringRecord struct {
-	Text string `parquet:"text,delta"`
+// symbolSchemas are the tables that hold a partition's symbols, in the order
+// that partitionCounts and a bundle have them.
+var symbolSchemas = [...]table.Schema{
+	symStrings: schemaStrings, symMappings: schemaMappings, symFunctions: schemaFunctions, symLines: schemaLines,
+	symLocations: schemaLocations, symNodes: schemaNodes, symStacks: schemaStacks,
 }
 
-type mappingRecord struct {
-	Start        uint64 `parquet:"start,plain"`
-	Limit        uint64 `parquet:"limit,plain"`
-	Offset       uint64 `parquet:"offset,plain"`
-	File         uint32 `parquet:"file,plain"`
-	BuildID      uint32 `parquet:"build_id,plain"`
-	HasFunctions uint32 `parquet:"has_functions,plain"`
-}
+// Numbers of the symbol tables.
+const (
+	symStrings = iota
+	symMappings
+	symFunctions
+	symLines
+	symLocations
+	symNodes // without the root
+	symStacks
+	symTables
+)
 
-type functionRecord struct {
-	Name       uint32 `parquet:"name,delta"`
-	SystemName uint32 `parquet:"system_name,delta"`
-	Filename   uint32 `parquet:"filename,dict"`
-	StartLine  int64  `parquet:"start_line,delta"`
-}
+// zigzag maps small numbers of either sign to small numbers.
+func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
+func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
-type lineRecord struct {
-	Function uint32 `parquet:"function,delta"`
-	Line     int64  `parquet:"line,delta"`
-}
-
-type locationRecord struct {
-	Mapping uint32 `parquet:"mapping,dict"`
-	Address uint64 `parquet:"address,delta"`
-	Lines   uint32 `parquet:"lines,dict"` // how many
-}
-
-// nodeRecord is a node of the stack tree, in depth-first order, the root left
-// out. Up is how many levels above the node before this node's parent lies.
-type nodeRecord struct {
-	Up       uint32 `parquet:"up,dict"`
-	Location uint32 `parquet:"location,plain"`
-}
-
-type stackRecord struct {
-	Node uint32 `parquet:"node,delta"`
-}
+func zigzag32(v int32) uint32   { return uint32(v<<1) ^ uint32(v>>31) }
+func unzigzag32(v uint32) int32 { return int32(v>>1) ^ -int32(v&1) }

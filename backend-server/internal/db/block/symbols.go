@@ -2,253 +2,314 @@ package block
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-type symbolsTable = symbols.Table
-
-// partition is where a partition's symbols lie in the tables: first row and
-// number of rows.
-type partition struct {
-	service                                                       string
-	strings, mappings, functions, lines, locations, nodes, stacks span
-}
-
-type span struct{ first, n int64 }
-
-func (b *Block) loadPartitions(ctx context.Context) ([]partition, error) {
-	return b.partitions.get(ctx, func() (_ []partition, err error) {
-		defer guard(&err)
-		f, err := b.loadTable(ctx, sectionPartitions)
-		if err != nil {
-			return nil, err
-		}
-		if f.NumRows() < 0 || f.NumRows() > maxRows {
-			return nil, fault.New(fault.Corrupt, "block %s: %d partitions", b.meta.ID, f.NumRows())
-		}
-		records := make([]partitionRecord, f.NumRows())
-		r := parquet.NewGenericReader[partitionRecord](f)
-		n, err := r.Read(records)
-		if n != len(records) {
-			return nil, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: partitions: %d of %d: %w", b.meta.ID, n, len(records), err))
-		}
-		if err := r.Close(); err != nil {
-			return nil, fmt.Errorf("block %s: partitions: %w", b.meta.ID, err)
-		}
-		out := make([]partition, len(records))
-		var at partition
-		for i, r := range records {
-			p := &out[i]
-			p.service = r.Service
-			for _, part := range []struct {
-				to, next *span
-				n        uint32
-			}{
-				{&p.strings, &at.strings, r.Strings}, {&p.mappings, &at.mappings, r.Mappings}, {&p.functions, &at.functions, r.Functions},
-				{&p.lines, &at.lines, r.Lines}, {&p.locations, &at.locations, r.Locations}, {&p.nodes, &at.nodes, r.Nodes}, {&p.stacks, &at.stacks, r.Stacks},
-			} {
-				*part.to = span{part.next.first, int64(part.n)}
-				part.next.first += int64(part.n)
-			}
-		}
-		return out, nil
-	})
-}
-
-// Partitions returns the services of the block's partitions, by partition
-// index.
-func (b *Block) Partitions(ctx context.Context) ([]string, error) {
-	parts, err := b.loadPartitions(ctx)
+// Symbols implements query.Queryable.
+func (b *Block) Symbols(ctx context.Context, i uint32) (*symbols.Table, error) {
+	l, err := b.layout(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]string, len(parts))
-	for i, p := range parts {
-		out[i] = p.service
+	if _, err := b.partition(l, i); err != nil {
+		return nil, err
+	}
+	texts, err := l.table(sectionTexts)
+	if err != nil || texts == nil {
+		return nil, fmt.Errorf("block %s: texts: %w", b.meta.ID, cmpOr(err, errNoTable))
+	}
+	at := texts.Find(int64(i))
+	if at >= len(texts.Groups) {
+		return nil, fault.New(fault.Corrupt, "block %s: partition %d has no text", b.meta.ID, i)
+	}
+	c := b.cache.Load()
+	tables, err := entryOf(c, c.bundles, at).get(ctx, func() ([]*symbols.Table, error) {
+		out, err := b.readBundle(ctx, l, &texts.Groups[at])
+		if err != nil {
+			return nil, fmt.Errorf("block %s: symbols: %w", b.meta.ID, err)
+		}
+		return out, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tables[int64(i)-texts.Groups[at].First], nil
+}
+
+// bundleReader decodes the symbols of the partitions of a bundle.
+type bundleReader struct {
+	scratch   table.ReadScratch
+	columns32 [symTables][][]uint32
+	columns64 [symTables][][]uint64
+	text      []byte
+	first     [symTables]int64 // row of each table that the columns begin with
+}
+
+// readBundle reads the symbols of the partitions that a row group of the texts
+// is of, with one read.
+func (b *Block) readBundle(ctx context.Context, l *layout, texts *table.Group) ([]*symbols.Table, error) {
+	if texts.First+texts.Rows > int64(len(l.partitions)) {
+		return nil, errIndex("partition", uint32(texts.First+texts.Rows), uint32(len(l.partitions)))
+	}
+	parts := l.partitions[texts.First : texts.First+texts.Rows]
+	var groups [symTables]*table.Group
+	extents := []extent{chunkExtent(&texts.Chunks[0])}
+	for s := range groups {
+		g, err := bundleGroup(l, s, parts)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", symbolSchemas[s].Name, err)
+		}
+		if g == nil {
+			continue
+		}
+		groups[s] = g
+		for i := range g.Chunks {
+			extents = append(extents, chunkExtent(&g.Chunks[i]))
+		}
+	}
+	got, err := b.fetch(ctx, extents)
+	if err != nil {
+		return nil, err
+	}
+	r := new(bundleReader)
+	for s, g := range groups {
+		if err := r.columns(s, g, got); err != nil {
+			return nil, fmt.Errorf("%s: %w", symbolSchemas[s].Name, err)
+		}
+	}
+	if r.text, err = bundleTexts(&texts.Chunks[0], got); err != nil {
+		return nil, fmt.Errorf("texts: %w", err)
+	}
+	out := make([]*symbols.Table, len(parts))
+	for i := range parts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if out[i], err = r.partition(&parts[i]); err != nil {
+			return nil, fmt.Errorf("partition %q: %w", parts[i].service, err)
+		}
 	}
 	return out, nil
 }
 
-// Symbols implements query.Queryable.
-func (b *Block) Symbols(ctx context.Context, i uint32) (*symbols.Table, error) {
-	b.mu.Lock()
-	o := b.mu.symbols[i]
-	if o == nil {
-		o = new(once[*symbolsTable])
-		b.mu.symbols[i] = o
-	}
-	b.mu.Unlock()
-	return o.get(ctx, func() (*symbolsTable, error) {
-		parts, err := b.loadPartitions(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if int(i) >= len(parts) {
-			return nil, fault.New(fault.Corrupt, "block %s: partition %d of %d", b.meta.ID, i, len(parts))
-		}
-		t, err := b.decodeSymbols(ctx, parts[i])
-		if err != nil {
-			return nil, fmt.Errorf("block %s: symbols of %q: %w", b.meta.ID, parts[i].service, err)
-		}
-		return t, nil
-	})
-}
-
-// Numbers of the tables in Block.tables.
-const (
-	tableStrings = iota
-	tableMappings
-	tableFunctions
-	tableLines
-	tableLocations
-	tableNodes
-	tableStacks
-)
-
-var tableSections = [...]string{sectionStrings, sectionMappings, sectionFunctions, sectionLines, sectionLocations, sectionNodes, sectionStacks}
-
-func (b *Block) table(ctx context.Context, i int, s span) (*parquet.File, error) {
-	if s.n == 0 {
+// bundleGroup returns the row group of a symbol table that holds the rows of
+// parts, nil if they have none.
+func bundleGroup(l *layout, s int, parts []partition) (*table.Group, error) {
+	first, end := parts[0].symbols[s].first, parts[len(parts)-1].symbols[s].end()
+	if first == end {
 		return nil, nil
 	}
-	return b.tables[i].get(ctx, func() (*parquet.File, error) { return b.loadTable(ctx, tableSections[i]) })
+	t, err := l.table(symbolSchemas[s].Name)
+	if err != nil || t == nil {
+		return nil, cmpOr(err, errNoTable)
+	}
+	i := t.Find(first)
+	if i >= len(t.Groups) || t.Groups[i].First != first || t.Groups[i].Rows != end-first {
+		return nil, fault.New(fault.Corrupt, "rows %d to %d are not a row group", first, end)
+	}
+	return &t.Groups[i], nil
 }
 
-func (b *Block) decodeSymbols(ctx context.Context, p partition) (*symbols.Table, error) {
-	t := &symbols.Table{Memo: new(symbols.Memo)}
-	steps := []struct {
-		table int
-		s     span
-		read  func(t *symbols.Table, f *parquet.File, s span) error
-	}{
-		{tableStrings, p.strings, readStringTable}, {tableMappings, p.mappings, readMappings}, {tableFunctions, p.functions, readFunctions},
-		{tableLines, p.lines, readLines}, {tableLocations, p.locations, readLocations}, {tableNodes, p.nodes, readNodes}, {tableStacks, p.stacks, readStacks},
-	}
-	for _, step := range steps {
-		f, err := b.table(ctx, step.table, step.s)
+// bundleTexts returns the texts of the bundle: each its length and content.
+func bundleTexts(c *table.Chunk, got pieces) ([]byte, error) {
+	var out []byte
+	for _, p := range c.Pages {
+		content, err := got.at(extent{p.Offset, p.Size})
 		if err != nil {
 			return nil, err
 		}
-		if f == nil && step.table != tableNodes {
-			continue
+		// What is returned is kept, so it gets memory of its own.
+		page, err := c.Bytes(content, new(table.ReadScratch))
+		if err != nil {
+			return nil, err
 		}
-		if err := step.read(t, f, step.s); err != nil {
-			return nil, fmt.Errorf("%s: %w", tableSections[step.table], err)
+		out = append(out, page...)
+	}
+	return out, nil
+}
+
+// columns decodes the columns of a symbol table.
+func (r *bundleReader) columns(s int, g *table.Group, got pieces) error {
+	n := len(symbolSchemas[s].Columns)
+	r.columns32[s], r.columns64[s] = make([][]uint32, n), make([][]uint64, n)
+	if g == nil {
+		return nil
+	}
+	r.first[s] = g.First
+	for i := range g.Chunks {
+		c := &g.Chunks[i]
+		content, err := got.at(chunkExtent(c))
+		if err != nil {
+			return err
+		}
+		if c.Kind == table.Uint32 {
+			r.columns32[s][i], err = c.Uint32s(content, &r.scratch)
+		} else {
+			r.columns64[s][i], err = c.Uint64s(content, &r.scratch)
+		}
+		if err != nil {
+			return fmt.Errorf("column %s: %w", symbolSchemas[s].Columns[i].Name, err)
 		}
 	}
+	return nil
+}
+
+// small returns the part of a 32-bit column that is the partition's.
+func (r *bundleReader) small(p *partition, s, column int) []uint32 {
+	at := p.symbols[s].first - r.first[s]
+	if p.symbols[s].n == 0 {
+		return nil
+	}
+	return r.columns32[s][column][at : at+p.symbols[s].n]
+}
+
+func (r *bundleReader) large(p *partition, s, column int) []uint64 {
+	at := p.symbols[s].first - r.first[s]
+	if p.symbols[s].n == 0 {
+		return nil
+	}
+	return r.columns64[s][column][at : at+p.symbols[s].n]
+}
+
+// partition makes the table of the next partition.
+func (r *bundleReader) partition(p *partition) (*symbols.Table, error) {
+	t := &symbols.Table{Memo: new(symbols.Memo)}
+	for _, step := range []func(*symbols.Table, *partition) error{r.strings, r.mappings, r.functions, r.lines, r.locations, r.nodes} {
+		if err := step(t, p); err != nil {
+			return nil, err
+		}
+	}
+	t.Stacks = append([]uint32(nil), r.small(p, symStacks, 0)...)
 	return t, check(t)
 }
 
-func readStringTable(t *symbols.Table, f *parquet.File, s span) (err error) {
-	t.Strings, err = readStrings(f, 0, s.first, s.n)
-	return err
-}
-
-func readMappings(t *symbols.Table, f *parquet.File, s span) error {
-	start, e0 := readColumn[uint64](f, 0, s.first, s.n)
-	limit, e1 := readColumn[uint64](f, 1, s.first, s.n)
-	offset, e2 := readColumn[uint64](f, 2, s.first, s.n)
-	file, e3 := readColumn[uint32](f, 3, s.first, s.n)
-	build, e4 := readColumn[uint32](f, 4, s.first, s.n)
-	has, e5 := readColumn[uint32](f, 5, s.first, s.n)
-	if err := errors.Join(e0, e1, e2, e3, e4, e5); err != nil {
+func (r *bundleReader) strings(t *symbols.Table, p *partition) error {
+	text, rest, err := table.Next(r.text)
+	if err != nil {
 		return err
 	}
-	t.Mappings = make([]profile.Mapping, s.n)
+	r.text = rest
+	shared, lengths := r.small(p, symStrings, 0), r.small(p, symStrings, 1)
+	size, last := 0, 0
+	for i := range shared {
+		if int64(shared[i]) > int64(last) || int64(lengths[i]) > int64(len(text)) || size > maxFetch {
+			return fault.New(fault.Corrupt, "string of %d+%d bytes after one of %d, with %d left", shared[i], lengths[i], last, len(text))
+		}
+		last = int(shared[i]) + int(lengths[i])
+		size += last
+	}
+	// All strings in one piece: one allocation, and nothing to free one by one.
+	all := make([]byte, 0, size)
+	ends := make([]int, len(shared))
+	from := 0
+	for i := range shared {
+		start := len(all)
+		if int(lengths[i]) > len(text) {
+			return fault.New(fault.Corrupt, "string of %d bytes with %d left", lengths[i], len(text))
+		}
+		all = append(all, all[from:from+int(shared[i])]...)
+		all = append(all, text[:lengths[i]]...)
+		text = text[lengths[i]:]
+		from, ends[i] = start, len(all)
+	}
+	if len(text) > 0 {
+		return fault.New(fault.Corrupt, "%d bytes behind the last string", len(text))
+	}
+	whole := string(all)
+	t.Strings = make([]string, len(ends))
+	start := 0
+	for i, end := range ends {
+		t.Strings[i] = whole[start:end]
+		start = end
+	}
+	return nil
+}
+
+func (r *bundleReader) mappings(t *symbols.Table, p *partition) error {
+	t.Mappings = make([]profile.Mapping, p.symbols[symMappings].n)
+	var c [6][]uint64
+	for i := range c {
+		c[i] = r.large(p, symMappings, i)
+	}
 	for i := range t.Mappings {
-		t.Mappings[i] = profile.Mapping{Start: start[i], Limit: limit[i], Offset: offset[i], File: file[i], BuildID: build[i], HasFunctions: has[i] != 0}
+		if c[3][i]|c[4][i] > 1<<31 {
+			return errIndex("string", uint32(c[3][i]), uint32(len(t.Strings)))
+		}
+		t.Mappings[i] = profile.Mapping{Start: c[0][i], Limit: c[1][i], Offset: c[2][i], File: uint32(c[3][i]), BuildID: uint32(c[4][i]), HasFunctions: c[5][i] != 0}
 	}
 	return nil
 }
 
-func readFunctions(t *symbols.Table, f *parquet.File, s span) error {
-	name, e0 := readColumn[uint32](f, 0, s.first, s.n)
-	system, e1 := readColumn[uint32](f, 1, s.first, s.n)
-	file, e2 := readColumn[uint32](f, 2, s.first, s.n)
-	line, e3 := readColumn[int64](f, 3, s.first, s.n)
-	if err := errors.Join(e0, e1, e2, e3); err != nil {
-		return err
-	}
-	t.Functions = make([]profile.Function, s.n)
+func (r *bundleReader) functions(t *symbols.Table, p *partition) error {
+	t.Functions = make([]profile.Function, p.symbols[symFunctions].n)
+	names, systems, files, starts := r.small(p, symFunctions, 0), r.small(p, symFunctions, 1), r.small(p, symFunctions, 2), r.large(p, symFunctions, 3)
+	var f profile.Function
 	for i := range t.Functions {
-		t.Functions[i] = profile.Function{Name: name[i], SystemName: system[i], Filename: file[i], StartLine: line[i]}
+		f.Name += uint32(unzigzag32(names[i]))
+		f.SystemName += uint32(unzigzag32(systems[i]))
+		f.Filename += uint32(unzigzag32(files[i]))
+		f.StartLine += unzigzag(starts[i])
+		t.Functions[i] = f
 	}
 	return nil
 }
 
-func readLines(t *symbols.Table, f *parquet.File, s span) error {
-	function, e0 := readColumn[uint32](f, 0, s.first, s.n)
-	line, e1 := readColumn[int64](f, 1, s.first, s.n)
-	if err := errors.Join(e0, e1); err != nil {
-		return err
-	}
-	t.Lines = make([]profile.Line, s.n)
+func (r *bundleReader) lines(t *symbols.Table, p *partition) error {
+	t.Lines = make([]profile.Line, p.symbols[symLines].n)
+	functions, lines := r.small(p, symLines, 0), r.large(p, symLines, 1)
+	function := uint32(0)
 	for i := range t.Lines {
-		t.Lines[i] = profile.Line{Function: function[i], Line: line[i]}
+		function += uint32(unzigzag32(functions[i]))
+		if int(function) >= len(t.Functions) {
+			return errIndex("function", function, uint32(len(t.Functions)))
+		}
+		t.Lines[i] = profile.Line{Function: function, Line: t.Functions[function].StartLine + unzigzag(lines[i])}
 	}
 	return nil
 }
 
-func readLocations(t *symbols.Table, f *parquet.File, s span) error {
-	mapping, e0 := readColumn[uint32](f, 0, s.first, s.n)
-	address, e1 := readColumn[uint64](f, 1, s.first, s.n)
-	lines, e2 := readColumn[uint32](f, 2, s.first, s.n)
-	if err := errors.Join(e0, e1, e2); err != nil {
-		return err
-	}
-	t.Locations = make([]profile.Location, s.n)
-	at := uint32(0)
+func (r *bundleReader) locations(t *symbols.Table, p *partition) error {
+	t.Locations = make([]profile.Location, p.symbols[symLocations].n)
+	mappings, addresses, lines := r.small(p, symLocations, 0), r.large(p, symLocations, 1), r.small(p, symLocations, 2)
+	at, address := uint32(0), uint64(0)
 	for i := range t.Locations {
 		if uint64(at)+uint64(lines[i]) > uint64(len(t.Lines)) {
 			return errIndex("line", at+lines[i], uint32(len(t.Lines)))
 		}
-		t.Locations[i] = profile.Location{Mapping: mapping[i], Address: address[i], LineStart: at, LineEnd: at + lines[i]}
+		address += uint64(unzigzag(addresses[i]))
+		t.Locations[i] = profile.Location{Mapping: mappings[i], Address: address, LineStart: at, LineEnd: at + lines[i]}
 		at += lines[i]
 	}
 	return nil
 }
 
-func readNodes(t *symbols.Table, f *parquet.File, s span) error {
-	t.Nodes = make([]symbols.Node, 1)
-	if s.n == 0 {
-		return nil
-	}
-	up, e0 := readColumn[uint32](f, 0, s.first, s.n)
-	location, e1 := readColumn[uint32](f, 1, s.first, s.n)
-	if err := errors.Join(e0, e1); err != nil {
-		return err
-	}
-	t.Nodes = slices.Grow(t.Nodes, len(up))
-	path := []uint32{0} // the nodes from the root to the one before
-	for i := range up {
-		if int(up[i]) >= len(path) {
-			return errIndex("level", up[i], uint32(len(path)))
+func (r *bundleReader) nodes(t *symbols.Table, p *partition) error {
+	ups, locations := r.small(p, symNodes, 0), r.small(p, symNodes, 1)
+	t.Nodes = make([]symbols.Node, 1, 1+len(ups))
+	type level struct{ node, last uint32 } // last: the location of the last child
+	path := []level{{}}
+	for i, up := range ups {
+		if int64(up) >= int64(len(path)) {
+			return errIndex("level", up, uint32(len(path)))
 		}
-		path = path[:len(path)-int(up[i])]
-		t.Nodes = append(t.Nodes, symbols.Node{Parent: path[len(path)-1], Location: location[i]})
-		path = append(path, uint32(len(t.Nodes)-1))
+		path = path[:len(path)-int(up)]
+		parent := &path[len(path)-1]
+		parent.last += uint32(unzigzag32(locations[i]))
+		t.Nodes = append(t.Nodes, symbols.Node{Parent: parent.node, Location: parent.last})
+		path = append(path, level{uint32(len(t.Nodes) - 1), parent.last})
 	}
 	return nil
 }
 
-func readStacks(t *symbols.Table, f *parquet.File, s span) (err error) {
-	t.Stacks, err = readColumn[uint32](f, 0, s.first, s.n)
-	return err
-}
-
-// check looks at every index of a decoded table, once, so that nobody has to
-// afterwards.
+// check looks at every index of a decoded table that has not been looked at,
+// once, so that nobody has to afterwards.
 func check(t *symbols.Table) error {
-	strs, fns := uint32(len(t.Strings)), uint32(len(t.Functions))
-	maps, locs, nodes := uint32(len(t.Mappings)), uint32(len(t.Locations)), uint32(len(t.Nodes))
+	strs, maps, locs, nodes := uint32(len(t.Strings)), uint32(len(t.Mappings)), uint32(len(t.Locations)), uint32(len(t.Nodes))
 	for _, m := range t.Mappings {
 		if max(m.File, m.BuildID) >= strs {
 			return errIndex("string", max(m.File, m.BuildID), strs)
@@ -257,11 +318,6 @@ func check(t *symbols.Table) error {
 	for _, f := range t.Functions {
 		if i := max(f.Name, f.SystemName, f.Filename); i >= strs {
 			return errIndex("string", i, strs)
-		}
-	}
-	for _, l := range t.Lines {
-		if l.Function >= fns {
-			return errIndex("function", l.Function, fns)
 		}
 	}
 	for _, l := range t.Locations {
@@ -280,4 +336,9 @@ func check(t *symbols.Table) error {
 		}
 	}
 	return nil
+}
+
+// errIndex is a symbol index that points outside its table.
+func errIndex(what string, i, size uint32) error {
+	return fault.New(fault.Corrupt, "%s %d in a table of %d", what, i, size)
 }
