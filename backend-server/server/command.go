@@ -34,7 +34,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(out, "The settings are good.")
 		return 0
 	}
-	memory.Tune()
+	memory.Tune(ctx)
 	s, err := New(Config{Config: cmd.Config, LogOutput: errOut})
 	if err == nil {
 		err = s.Run(ctx)

@@ -193,10 +193,11 @@ func TestBlocksAreWrittenAnewFromTheLog(t *testing.T) {
 			require.Zero(t, d.HeadStats().Profiles, "retries are recognised")
 			require.NoError(t, d.Close())
 			cuts := w.Cuts()
-			if len(cuts) > 60 {
-				cuts = inSteps(cuts, 3)
+			step := 1 + len(cuts)/60
+			if testing.Short() {
+				step = 1 + len(cuts)/3
 			}
-			for _, cut := range inShort(cuts) {
+			for _, cut := range inSteps(cuts, step) {
 				again := openWatched(t, cut.FS)
 				compareAll(t, again.DB, twin, cut.Step)
 				require.NoError(t, again.Close())

@@ -6,12 +6,15 @@
 package memory
 
 import (
+	"context"
 	"math"
 	"os"
 	"path"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // fallback is assumed where the system does not tell.
@@ -22,11 +25,18 @@ const fallback = 2 << 30
 // of C, the kernel's buffers, files mapped.
 const softShare = 90
 
-// gcPercent is how much the heap may grow between two collections, unless
-// GOGC says something else. Most of the heap are arenas without pointers, which
-// cost the collector nothing, so that collecting more often is cheap here; see
-// docs/benchmarks.md for what was measured.
-const gcPercent = 50
+// How much the heap may grow between two collections: by room, but by no less
+// than leastPercent of it and by no more than mostPercent. A small heap is
+// collected as Go does it by itself: more often would cost queries a quarter
+// more CPU and save a few MiB. A large one is mostly arenas without pointers,
+// which cost the collector nothing, so that collecting it more often is cheap
+// and saves half of it.
+const (
+	room         = 128 << 20
+	leastPercent = 50
+	mostPercent  = 100
+	paceInterval = 10 * time.Second
+)
 
 // Limit returns how much memory the process may use.
 func Limit() int64 {
@@ -37,29 +47,55 @@ func Limit() int64 {
 	return limit
 }
 
-// Tune gives the runtime a soft memory limit of nine tenths of the memory, and
-// a pace of collection that suits this program. What the operator has set,
-// GOMEMLIMIT or GOGC, stays. It is for a process that has nothing else to do,
-// and is called before anybody asks for Limit.
-func Tune() {
-	limit, percent := plan(os.LookupEnv, system("/"))
-	if limit > 0 {
+// Tune gives the runtime a soft memory limit of nine tenths of the memory and,
+// until ctx ends, a pace of collection that suits the size of the heap. What
+// the operator has set, GOMEMLIMIT or GOGC, stays. It is for a process that
+// has nothing else to do, and is called before anybody asks for Limit.
+func Tune(ctx context.Context) {
+	if limit := softLimit(os.LookupEnv, system("/")); limit > 0 {
 		debug.SetMemoryLimit(limit)
 	}
-	if percent > 0 {
-		debug.SetGCPercent(percent)
+	if _, set := os.LookupEnv("GOGC"); !set {
+		go pace(ctx)
 	}
 }
 
-// plan returns what to set; 0 stands for nothing.
-func plan(env func(string) (string, bool), memory int64) (limit int64, percent int) {
-	if _, set := env("GOMEMLIMIT"); !set && memory != math.MaxInt64 {
-		limit = memory / 100 * softShare
+// softLimit returns the limit to set, or 0.
+func softLimit(env func(string) (string, bool), memory int64) int64 {
+	if _, set := env("GOMEMLIMIT"); set || memory == math.MaxInt64 {
+		return 0
 	}
-	if _, set := env("GOGC"); !set {
-		percent = gcPercent
+	return memory / 100 * softShare
+}
+
+// pace sets the percentage by which the heap may grow, again and again.
+func pace(ctx context.Context) {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	tick := time.NewTicker(paceInterval)
+	defer tick.Stop()
+	now := 0
+	for {
+		metrics.Read(live)
+		// Setting it stops the world for a moment: not for nothing.
+		if want := percent(live[0].Value.Uint64()); want != now {
+			debug.SetGCPercent(want)
+			now = want
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
-	return limit, percent
+}
+
+// percent is by how much a heap of so many bytes may grow, in steps of ten.
+func percent(live uint64) int {
+	exact := uint64(mostPercent)
+	if live > room {
+		exact = 100 * room / live
+	}
+	return max(leastPercent, int(exact)/10*10)
 }
 
 // system returns the memory that the system lets the process have; root is

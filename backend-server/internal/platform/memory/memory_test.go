@@ -1,11 +1,15 @@
 package memory
 
 import (
+	"context"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -69,19 +73,35 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-func TestPlanLeavesTheOperatorsWordAlone(t *testing.T) {
+func TestTheOperatorsWordStays(t *testing.T) {
 	env := func(set ...string) func(string) (string, bool) {
 		return func(name string) (string, bool) { return "1", slices.Contains(set, name) }
 	}
-	limit, percent := plan(env(), 1000)
-	require.EqualValues(t, 900, limit)
-	require.Equal(t, gcPercent, percent)
-	limit, percent = plan(env("GOMEMLIMIT"), 1000)
-	require.Zero(t, limit)
-	require.Equal(t, gcPercent, percent)
-	limit, percent = plan(env("GOGC"), 1000)
-	require.EqualValues(t, 900, limit)
-	require.Zero(t, percent)
-	limit, _ = plan(env(), math.MaxInt64)
-	require.Zero(t, limit, "an unknown memory is no limit")
+	require.EqualValues(t, 900, softLimit(env("GOGC"), 1000))
+	require.Zero(t, softLimit(env("GOMEMLIMIT"), 1000))
+	require.Zero(t, softLimit(env(), math.MaxInt64), "an unknown memory is no limit")
+}
+
+func TestPercent(t *testing.T) {
+	for live, want := range map[uint64]int{0: 100, 1 << 20: 100, 128 << 20: 100, 160 << 20: 80, 200 << 20: 60, 256 << 20: 50, 10 << 30: 50} {
+		require.Equal(t, want, percent(live), "%d MiB", live>>20)
+	}
+}
+
+func TestTuneSetsThePace(t *testing.T) {
+	before := debug.SetGCPercent(77)
+	limit := debug.SetMemoryLimit(-1)
+	defer func() {
+		debug.SetGCPercent(before)
+		debug.SetMemoryLimit(limit)
+	}()
+	_, mine := os.LookupEnv("GOGC")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	Tune(ctx)
+	read := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	require.Eventually(t, func() bool {
+		metrics.Read(read)
+		return mine == (read[0].Value.Uint64() == 77)
+	}, 5*time.Second, time.Millisecond)
 }
