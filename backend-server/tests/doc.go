@@ -4,6 +4,7 @@
 //
 //	harness_test.go  building, starting, killing; pushing and querying
 //	single_test.go   one process: what goes in comes out, in every state of the data
+//	spread_test.go   one set of profiles over head, local blocks and bucket at once
 //	crash_test.go    SIGKILL at random moments
 //	command_test.go  the command line
 package tests

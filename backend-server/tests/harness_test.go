@@ -226,8 +226,14 @@ func push(ctx context.Context, c pushv1connect.PusherServiceClient, series ...*p
 // label.
 func points(t *testing.T, s *server, selector, by string, from, to time.Time) map[string]map[int64]int64 {
 	t.Helper()
+	return pointsEvery(t, s, selector, by, from, to, time.Millisecond)
+}
+
+// pointsEvery is points with another step.
+func pointsEvery(t *testing.T, s *server, selector, by string, from, to time.Time, step time.Duration) map[string]map[int64]int64 {
+	t.Helper()
 	res, err := s.querier().SelectSeries(t.Context(), connect.NewRequest(&querierv1.SelectSeriesRequest{
-		ProfileTypeID: cpuType, LabelSelector: selector, GroupBy: []string{by}, Step: 0.001,
+		ProfileTypeID: cpuType, LabelSelector: selector, GroupBy: []string{by}, Step: step.Seconds(),
 		Start: from.UnixMilli(), End: to.UnixMilli(),
 	}))
 	require.NoError(t, err)
