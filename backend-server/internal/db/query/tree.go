@@ -109,18 +109,19 @@ func (s *treeSums) merge(ctx context.Context) (*tree.Tree, error) {
 			return nil, err
 		}
 		service := s.mu.services[name]
-		t := service.calls.shape().Part(service.mu.self)
-		t.Saturated = t.Saturated || service.mu.saturated
+		shape, before := service.calls.shape(), int64(0)
+		if out == nil {
+			out = shape.Part(service.mu.self)
+		} else {
+			before = out.Bytes()
+			out.MergePart(shape, service.mu.self)
+		}
+		out.Saturated = out.Saturated || service.mu.saturated
 		recycle(service.mu.self)
 		service.mu.self = nil
-		if err := s.budget.take(t.Bytes()); err != nil {
+		if err := s.budget.take(out.Bytes() - before); err != nil {
 			return nil, err
 		}
-		if out == nil {
-			out = t
-			continue
-		}
-		out.Merge(t)
 	}
 	if out == nil {
 		return tree.NewIn(s.forest.names), nil

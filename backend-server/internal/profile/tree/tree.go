@@ -237,25 +237,46 @@ func (t *Tree) Bytes() int64 {
 // NodeID, is not zero, and of all nodes above them. There may be fewer values
 // than nodes, not more.
 func (t *Tree) Part(self []int64) *Tree {
-	sums := &Tree{nodes: t.nodes[:len(self)], self: self}
-	totals := sums.Totals()
-	n := 1
-	for _, v := range totals[1:] {
-		if v != 0 {
-			n++
-		}
-	}
+	needed, n := t.needed(self)
 	out := t.like(n)
-	out.Saturated = sums.Saturated
 	where := make([]NodeID, len(self))
 	for id := 1; id < len(self); id++ {
-		if totals[id] != 0 {
+		if needed[id] {
 			where[id] = out.append(where[t.nodes[id].parent], t.nodes[id].name)
 			out.self[where[id]] = self[id]
 		}
 	}
 	out.self[Root] = self[Root]
 	return out
+}
+
+// MergePart adds what shape.Part(self) would be, without making it. The two
+// trees must share their names.
+func (t *Tree) MergePart(shape *Tree, self []int64) {
+	t.adopt(shape)
+	needed, n := shape.needed(self)
+	t.index(max(n, len(t.nodes)))
+	where := make([]NodeID, len(self))
+	for id := 1; id < len(self); id++ {
+		if needed[id] {
+			where[id] = t.Child(where[shape.nodes[id].parent], shape.nodes[id].name)
+			t.Add(where[id], self[id])
+		}
+	}
+	t.Add(Root, self[Root])
+}
+
+// needed tells which nodes have a value of their own or below them, the root
+// always, and how many they are.
+func (t *Tree) needed(self []int64) ([]bool, int) {
+	needed, n := make([]bool, len(self)), 1
+	for id := len(self) - 1; id > 0; id-- {
+		if self[id] != 0 || needed[id] {
+			needed[id], needed[t.nodes[id].parent] = true, true
+			n++
+		}
+	}
+	return needed, n
 }
 
 // Len returns the number of nodes, the root included.
