@@ -24,7 +24,7 @@ func Bench(ctx context.Context) error {
 
 func benchTime(getenv func(string) string) []string {
 	if getenv("HEARTH_BENCH_QUICK") != "" {
-		return []string{"-benchtime=20ms"}
+		return []string{"-benchtime=20ms", "-short"}
 	}
 	return []string{"-benchtime=300ms"}
 }

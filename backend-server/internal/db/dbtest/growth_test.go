@@ -30,6 +30,9 @@ import (
 //	go test -run=^$ -bench=Growth -benchtime=1x ./backend-server/internal/db/dbtest
 func BenchmarkGrowth(b *testing.B) {
 	for _, size := range []growth{{1_000, 10}, {10_000, 10}, {100_000, 10}, {100_000, 1_000}, {100_000, 100_000}} {
+		if testing.Short() && size.profiles > 10_000 {
+			continue
+		}
 		b.Run(fmt.Sprintf("profiles=%d/series=%d", size.profiles, size.series), func(b *testing.B) {
 			for range b.N {
 				size.run(b)
