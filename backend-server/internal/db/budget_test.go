@@ -64,9 +64,9 @@ func TestBudgetRefusesAndRecovers(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		for _, err := range d.Append(ctx, []profile.Record{gen.Record()}) {
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-		}
+		errs := d.Append(ctx, []profile.Record{gen.Record()})
+		require.Len(t, errs, 1)
+		require.ErrorIs(t, errs[0], context.DeadlineExceeded)
 
 		var twin dbtest.Twin
 		twin.Add(kept...)

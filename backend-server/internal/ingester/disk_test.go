@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -14,13 +15,14 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// local returns how many blocks there are on the disk, and in all how large.
+// local returns how many blocks there are on the disk, and how many of them are
+// not in the bucket.
 func local(t *testing.T, f *fixture) (blocks int, unshipped int) {
 	t.Helper()
 	for _, inst := range f.instances() {
 		view := inst.db.View(profile.TimeRange{})
 		for _, u := range view.Units {
-			if u.Origin().Parent != (u.Origin().ID) && u.Origin().Parent.Time() != 0 {
+			if u.Origin().Parent != (ulid.ULID{}) {
 				blocks++
 			}
 		}
@@ -30,8 +32,7 @@ func local(t *testing.T, f *fixture) (blocks int, unshipped int) {
 	return blocks, unshipped
 }
 
-// free makes the disk have as many bytes free as are given, of ten times the
-// floor that watermarked sets.
+// free makes the disk have as many bytes free as are given.
 func free(t *testing.T, mem *vfs.Mem, bytes int64) {
 	t.Helper()
 	mem.SetCapacity(1 << 40)
@@ -47,6 +48,7 @@ const floor = 40_000
 func watermarked(t *testing.T) (*fixture, *vfs.Mem) {
 	t.Helper()
 	f, mem := newMemFixture(t)
+	require.NoError(t, vfs.WriteFile(mem, "/of somebody else", make([]byte, 1<<20)))
 	f.idle(t, func(c *Config) {
 		c.Disk.MinFreeBytes, c.Disk.MinFreePercent = floor, 99
 		c.RetryWindow = time.Hour
@@ -109,11 +111,11 @@ func TestNearlyFullDiskRefusesPushes(t *testing.T) {
 	free(t, mem, floor/4-1)
 	require.Error(t, f.makeRoom(t.Context(), time.Now()))
 	refused := record(500, 1000)
-	for _, err := range f.Push(t.Context(), team, []profile.Record{refused}) {
-		requireLater(t, err, fault.Unavailable, reasonDiskLow)
-		for _, want := range []string{"9999 bytes free", "-db.data-path", "-db.min-free-bytes=40000", "-db.min-free-percent=99", "from 20000 on"} {
-			require.ErrorContains(t, err, want)
-		}
+	errs := f.Push(t.Context(), team, []profile.Record{refused})
+	require.Len(t, errs, 1)
+	requireLater(t, errs[0], fault.Unavailable, reasonDiskLow)
+	for _, want := range []string{"9999 bytes free", "-db.data-path", "-db.min-free-bytes=40000", "-db.min-free-percent=99", "from 20000 on"} {
+		require.ErrorContains(t, errs[0], want)
 	}
 	require.NoError(t, f.Ready(), "queries must go on")
 	require.EqualValues(t, 3, total(t, f, team))
