@@ -28,6 +28,7 @@ var layers = map[string]int{
 	internal + "/profile":       1,
 	internal + "/db":            2,
 	internal + "/bucket":        2,
+	internal + "/cluster":       2,
 	internal + "/distributor":   3,
 	internal + "/ingester":      3,
 	internal + "/queryfrontend": 3,
