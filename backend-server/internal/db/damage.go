@@ -70,6 +70,24 @@ func (d *DB) suspect(b *localBlock, cause error) {
 	}
 }
 
+// Check reads a local block whole. If it is damaged it is set aside, and the
+// error is of kind Corrupt.
+func (d *DB) Check(ctx context.Context, id ulid.ULID) error {
+	d.mu.RLock()
+	b, ok := d.mu.blocks.byID[id]
+	ok = ok && b.acquire()
+	d.mu.RUnlock()
+	if !ok {
+		return fault.New(fault.NotFound, "block %s", id)
+	}
+	defer b.release()
+	err := d.verify(ctx, b)
+	if fault.Is(err, fault.Corrupt) {
+		d.setAside(b, err)
+	}
+	return err
+}
+
 // verifyChunk is how much of a file is read at a time.
 const verifyChunk = 1 << 20
 

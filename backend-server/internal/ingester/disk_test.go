@@ -2,6 +2,7 @@ package ingester
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -187,4 +189,40 @@ func TestFloor(t *testing.T) {
 	require.Zero(t, (&DiskConfig{MinFreeBytes: gib}).floor(gib))
 	require.Zero(t, (&DiskConfig{MinFreePercent: 5}).floor(gib))
 	require.True(t, strings.HasPrefix(reasonDiskLow, "disk"))
+}
+
+// A damaged block is not tried to be shipped for ever.
+func TestDamagedBlockIsNotShipped(t *testing.T) {
+	f, mem := watermarked(t)
+	f.bkt.gone.Store(false)
+	inst, err := f.existing(t.Context(), "team-b")
+	require.NoError(t, err)
+	name := filepath.Join(inst.db.Unshipped()[0].Dir, block.DataFile)
+	b, err := vfs.ReadFile(mem, name)
+	require.NoError(t, err)
+	b[len(b)/2] ^= 1
+	require.NoError(t, vfs.WriteFile(mem, name, b))
+	require.True(t, fault.Is(f.ship(t.Context(), inst), fault.Corrupt))
+	require.EqualValues(t, 1, testutil.ToFloat64(f.metrics.damagedBlocks))
+	require.NoError(t, f.ship(t.Context(), inst))
+	require.EqualValues(t, 3, f.arrived())
+}
+
+// What operators watch is there, under the names that the documents use.
+func TestMetricsOfRoom(t *testing.T) {
+	f, _ := watermarked(t)
+	f.disk.look()
+	families, err := f.registry.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		values[family.GetName()] = family.GetMetric()[0].GetGauge().GetValue()
+	}
+	require.EqualValues(t, f.budget.Limits().Bytes, values["hearth_ingester_head_limit_bytes"])
+	require.EqualValues(t, f.budget.Limits().TenantBytes, values["hearth_ingester_head_tenant_limit_bytes"])
+	require.Positive(t, values["hearth_ingester_disk_free_bytes"])
+	require.Greater(t, values["hearth_ingester_disk_size_bytes"], values["hearth_ingester_disk_free_bytes"])
+	require.Zero(t, values["hearth_ingester_disk_low"])
+	require.Zero(t, values["hearth_ingester_disk_refusing"])
+	require.Contains(t, values, "hearth_ingester_log_bytes")
 }

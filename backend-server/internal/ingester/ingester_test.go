@@ -41,7 +41,8 @@ type fixture struct {
 	dir string
 	bkt *flaky
 	// missing is what those who read the bucket say about every block.
-	missing error
+	missing  error
+	registry *prometheus.Registry
 
 	mu      sync.Mutex
 	shipped []ulid.ULID
@@ -73,8 +74,9 @@ func (f *fixture) make(t *testing.T, change func(*Config)) {
 		change(&cfg)
 	}
 	require.Empty(t, cfg.Validate())
+	f.registry = prometheus.NewRegistry()
 	f.Ingester = New(cfg, Deps{
-		FS: f.fs, Bucket: f.bkt, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		FS: f.fs, Bucket: f.bkt, Registerer: f.registry, Logger: slog.New(slog.DiscardHandler),
 		Shipped: func(_ context.Context, _ string, id ulid.ULID) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

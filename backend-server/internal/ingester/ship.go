@@ -71,6 +71,9 @@ func (i *Ingester) ship(ctx context.Context, inst *instance) error {
 		if err != nil {
 			i.metrics.shipFailures.Inc()
 			errs = append(errs, fmt.Errorf("ship: %w", err))
+			if fault.Is(err, fault.Corrupt) { // it may be our copy
+				errs = append(errs, inst.db.Check(ctx, b.ID))
+			}
 			continue
 		}
 		i.metrics.shipDuration.Observe(time.Since(begin).Seconds())

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,4 +226,35 @@ func TestOpeningCanBeGivenUp(t *testing.T) {
 	cancel()
 	_, err := e.Select(ctx)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A gateway holds a block only if the bucket has all of it, and then shows it.
+func TestHolds(t *testing.T) {
+	bkt := objstore.NewInMemBucket()
+	g := newGateway(bkt)
+	id := put(t, bkt, at(100, 200))
+	raw, err := bucket.Meta(t.Context(), bkt, team, id)
+	require.NoError(t, err)
+	meta, err := block.ReadMeta(raw)
+	require.NoError(t, err)
+	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.Unavailable), "the bucket has not been listed")
+
+	require.NoError(t, g.Sync(t.Context()))
+	late := put(t, bkt, at(300))
+	raw, err = bucket.Meta(t.Context(), bkt, team, late)
+	require.NoError(t, err)
+	lateMeta, err := block.ReadMeta(raw)
+	require.NoError(t, err)
+	require.NoError(t, g.Holds(t.Context(), team, lateMeta))
+	units, release := view(t, g, all())
+	require.ElementsMatch(t, []ulid.ULID{id, late}, mustGet(units), "nobody had told about the second one")
+	release()
+
+	require.NoError(t, bkt.Upload(t.Context(), object(id, block.DataFile), strings.NewReader("short")))
+	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.Corrupt))
+	require.NoError(t, bkt.Delete(t.Context(), object(id, block.DataFile)))
+	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.NotFound))
+	other := *lateMeta
+	other.MaxTime++
+	require.True(t, fault.Is(g.Holds(t.Context(), team, &other), fault.Corrupt))
 }
