@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -203,14 +204,29 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// newHead makes an empty head with a log.
-func (d *DB) newHead() (*openHead, error) {
+// newHead makes a head with a log, that goes on counting where others stopped.
+func (d *DB) newHead(ctx context.Context, before ...*openHead) (*openHead, error) {
 	id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
 	h := &openHead{Head: head.New(id, nil), dir: d.headDir(id)}
 	if err := d.openLog(h); err != nil {
 		return nil, err
 	}
+	if err := h.carry(ctx, before); err != nil {
+		// What is in its log already does no harm, should it stay there.
+		return nil, errors.Join(err, h.log.Close(), d.removeHead(h.dir))
+	}
 	return h, nil
+}
+
+// carry takes over what heads that are being cut know and no block will: the
+// running totals that the next profiles are compared with.
+func (h *openHead) carry(ctx context.Context, before []*openHead) error {
+	for _, old := range before {
+		if err := h.Carry(ctx, old.Head); err != nil {
+			return fmt.Errorf("totals of head %s: %w", old.ID(), err)
+		}
+	}
+	return nil
 }
 
 func (d *DB) openLog(h *openHead) (err error) {

@@ -61,7 +61,7 @@ func (d *DB) flush(ctx context.Context, cutActive bool) error {
 	d.flushing.Lock()
 	defer d.flushing.Unlock()
 	if cutActive {
-		if err := d.exchange(); err != nil {
+		if err := d.exchange(ctx); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (d *DB) flush(ctx context.Context, cutActive bool) error {
 
 // exchange puts a new head in the place of the active one, which joins those
 // being cut. An empty head is kept unless its log has failed.
-func (d *DB) exchange() error {
+func (d *DB) exchange(ctx context.Context) error {
 	d.appending.Lock()
 	defer d.appending.Unlock()
 	d.mu.RLock()
@@ -98,7 +98,10 @@ func (d *DB) exchange() error {
 	if old.Empty() && !broken {
 		return nil
 	}
-	fresh, err := d.newHead()
+	// What the new head is told of the old one must not outlive it. If the old
+	// log has failed, that shows when it is closed.
+	_ = old.log.Wait(ctx, old.log.Last())
+	fresh, err := d.newHead(ctx, old)
 	if err != nil {
 		return err
 	}

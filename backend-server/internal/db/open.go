@@ -185,10 +185,10 @@ func (d *DB) openHeads(ctx context.Context, ids []ulid.ULID) error {
 		d.mu.cut = append(d.mu.cut, h)
 	}
 	if d.mu.active != nil {
-		return nil
+		return d.mu.active.carry(ctx, d.mu.cut)
 	}
 	var err error
-	d.mu.active, err = d.newHead()
+	d.mu.active, err = d.newHead(ctx, d.mu.cut...)
 	return err
 }
 

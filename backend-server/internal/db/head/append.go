@@ -65,7 +65,7 @@ func (h *Head) enqueue(a *appender, rec *profile.Record) (wal.Ticket, error) {
 		a.forget()
 		return 0, nil
 	}
-	a.payload = p.appendRecord(a.payload[:0], key, rec.Time, rows)
+	a.payload = p.appendRecord(a.payload[:0], profileRecord, key, rec.Time, rows)
 	ticket, err := h.log.Enqueue(a.payload)
 	if err != nil {
 		// What the log refuses must not burden the next record.
@@ -76,22 +76,31 @@ func (h *Head) enqueue(a *appender, rec *profile.Record) (wal.Ticket, error) {
 	p.logged = p.in.Mark()
 	for _, s := range added {
 		s.logged = true
-		h.addSeries(p, s)
 	}
 	h.publish(p, key, rec.Time, rows)
 	h.saturated.Add(int64(a.saturated))
 	return ticket, nil
 }
 
-// publish makes the rows of one record visible. The caller holds p.mu.
+// publish makes the rows of one record visible; of counters, what they grew by.
+// The caller holds p.mu.
 func (h *Head) publish(p *partition, key uint64, t profile.UnixMilli, rows []newRow) {
 	p.ids.add(key)
+	kept := int64(0)
 	for i := range rows {
-		p.add(rows[i].series, &rows[i].row)
+		s, r := rows[i].series, &rows[i].row
+		if s.counter && !p.count(s, r) {
+			continue
+		}
+		if len(s.rows) == 0 {
+			h.addSeries(p, s)
+		}
+		p.add(s, r)
+		kept++
 	}
-	h.rows.Add(int64(len(rows)))
-	h.profiles.Add(1)
-	if len(rows) > 0 {
+	if kept > 0 {
+		h.rows.Add(kept)
+		h.profiles.Add(1)
 		h.widen(t)
 	}
 	h.account(p)

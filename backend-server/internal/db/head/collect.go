@@ -136,21 +136,24 @@ func (a *appender) rows(p *partition, rec *profile.Record, key uint64) ([]newRow
 	types := rec.Profile.Types
 	base, scaled, unit := a.proportional(rec)
 	a.newRows, a.added, a.buf = a.newRows[:0], a.added[:0], a.buf[:0]
-	hash := rec.Labels.Hash()
 	for c := range types {
-		if c == scaled || a.isZero(c) {
+		counter := isCounter(rec.Labels, types[c])
+		if c == scaled || a.isZero(c) && !counter {
 			continue
 		}
 		r := newRow{row: row{time: rec.Time, id: key, unit: 1}}
-		var scaledType profile.ValueType
+		k := seriesKey{labels: rec.Labels, column: types[c], period: rec.Profile.PeriodType, counter: counter}
 		if c == base {
-			scaledType, r.unit = types[scaled], unit
+			k.scaleT, r.unit = types[scaled], unit
 		}
-		r.series = p.find(hash, rec.Labels, types[c], scaledType, rec.Profile.PeriodType)
+		if counter && !p.counts(&k, rec.Time, a.isZero(c)) {
+			continue
+		}
+		r.series = p.find(k)
 		if !r.series.logged && !slices.Contains(a.added, r.series) {
 			a.added = append(a.added, r.series)
 		}
-		a.encode(&r.row, rec, c)
+		a.encode(&r.row, rec, c, counter)
 		a.newRows = append(a.newRows, r)
 	}
 	return a.newRows, a.added
@@ -168,11 +171,15 @@ func (a *appender) isZero(c int) bool {
 // proportional looks for a sample type whose values are those of an earlier
 // one times the same factor. It returns two columns and the factor, or -1, -1.
 func (a *appender) proportional(rec *profile.Record) (base, scaled int, unit int64) {
+	types := rec.Profile.Types
 	for base := range a.types {
-		if a.isZero(base) {
+		if a.isZero(base) || isCounter(rec.Labels, types[base]) {
 			continue
 		}
 		for scaled := base + 1; scaled < a.types; scaled++ {
+			if isCounter(rec.Labels, types[scaled]) {
+				continue
+			}
 			unit := a.factor(base, scaled)
 			if unit > 0 && a.spansAgree(rec, base, scaled, unit) {
 				return base, scaled, unit
@@ -228,7 +235,7 @@ func (a *appender) factor(x, y int) int64 {
 }
 
 // encode fills in the row's samples, spans and total from column c.
-func (a *appender) encode(r *row, rec *profile.Record, c int) {
+func (a *appender) encode(r *row, rec *profile.Record, c int, counter bool) {
 	start := len(a.buf)
 	// Written in place: to append byte by byte would be most of the work.
 	a.buf = slices.Grow(a.buf, len(a.stacks)*maxSampleBytes)
@@ -246,7 +253,7 @@ func (a *appender) encode(r *row, rec *profile.Record, c int) {
 		}
 	}
 	a.buf = b[:w]
-	if a.inSpan {
+	if a.inSpan && !counter {
 		a.encodeSpans(rec, c)
 	}
 	r.data, r.spans = a.buf[start:w:w], a.buf[w:len(a.buf):len(a.buf)]

@@ -10,9 +10,14 @@
 // disk comes after, without any lock.
 //
 // A row is one profile of one row series: gaps between ascending stack indices
-// and values, as varints, in a byte slice that is never written again. Sample
+// and values, as varints, in an arena that is never written again. Sample
 // types that are proportional to each other within a profile (samples and CPU
 // time at a fixed rate) share a row, with the factor as its unit.
+//
+// Some sample types are running totals since a process began. Such a counter
+// keeps what it grew by since the profile before, see isCounter; the log has
+// the totals, from which replay finds the same differences. Where one head ends,
+// the next one is told the totals, see Carry.
 //
 // Rows of one service and type are also summed by window as they come, see
 // group, so that a question about a whole service reads few sums instead of

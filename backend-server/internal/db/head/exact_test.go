@@ -131,6 +131,27 @@ func TestRefusedRecordLeavesNothing(t *testing.T) {
 	}
 }
 
+// A series that a refused record came with is logged later, behind younger
+// ones.
+func TestSeriesOfRefusedRecord(t *testing.T) {
+	log := new(smallLog)
+	h := head.New(ulid.ULID{1}, log)
+	large := record(1, "s", made{"f", 0, []int64{0, 1}}, made{strings.Repeat("x", 2000), 0, []int64{0, 1}})
+	require.NotNil(t, h.Append(context.Background(), []*profile.Record{&large}))
+	for i, values := range [][]int64{{2, 0}, {0, 3}} {
+		rec := record(uint64(i+2), "s", made{"f", 0, values})
+		require.Nil(t, h.Append(context.Background(), []*profile.Record{&rec}))
+	}
+	again := head.New(ulid.ULID{1}, nil)
+	for _, r := range log.records {
+		require.NoError(t, again.Replay(r))
+	}
+	for _, h := range []*head.Head{h, again} {
+		require.Equal(t, dbtest.Stacks{"f": 2}, stacks(t, h, made1(0)))
+		require.Equal(t, dbtest.Stacks{"f": 3}, stacks(t, h, made1(1)))
+	}
+}
+
 // Where a record is refused because one of its series is lost, the series it
 // defines itself go on.
 func TestReplayKeepsDefinitionsOfRefusedRecord(t *testing.T) {

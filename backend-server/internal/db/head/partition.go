@@ -23,13 +23,27 @@ type partition struct {
 	ids    keySet // keys of the profiles held
 	arena  arena
 
-	rowBytes  int64 // of the lists of rows
-	accounted int64 // what Head.bytes has of this partition
+	rowBytes     int64  // of the lists of rows
+	counterBytes int64  // of the totals of counters
+	accounted    int64  // what Head.bytes has of this partition
+	difference   []byte // memory for count
 }
 
 func newPartition(name string, index uint32) *partition {
 	in := symbols.NewLogged()
 	return &partition{name: name, index: index, in: in, logged: in.Mark(), byHash: map[uint64][]*rowSeries{}}
+}
+
+// seriesKey is what tells the row series of a partition apart.
+type seriesKey struct {
+	labels         labels.Labels     // without the labels of the profile type
+	column, scaleT profile.ValueType // scaleT is zero if there is no scaled type
+	period         profile.ValueType
+	counter        bool // see isCounter
+}
+
+func (k *seriesKey) equal(o *seriesKey) bool {
+	return k.column == o.column && k.scaleT == o.scaleT && k.period == o.period && k.counter == o.counter && labels.Equal(k.labels, o.labels)
 }
 
 // rowSeries is the rows of one series for one sample type, or for two of which
@@ -38,13 +52,12 @@ type rowSeries struct {
 	index  uint32
 	logged bool // whether the log knows the series
 
-	labels         labels.Labels // without the labels of the profile type
-	column, scaleT profile.ValueType
-	period         profile.ValueType
-	base, scaled   labels.Labels // with them
-	rows           []keptRow
-	units          []int64 // of the rows, in order; a new one where it changes
-	group          *group  // nil before the first row
+	seriesKey
+	base, scaled labels.Labels // with the labels of the profile type
+	rows         []keptRow
+	units        []int64 // of the rows, in order; a new one where it changes
+	group        *group  // nil before the first row
+	totals       totals  // of a counter
 }
 
 // row is one profile. data and spans are never written again.
@@ -116,26 +129,47 @@ func (p *partition) has(key uint64) bool {
 // size estimates the memory of the partition but for its series. The caller
 // holds p.mu.
 func (p *partition) size() int64 {
-	return p.in.Bytes() + p.sumBytes() + p.ids.bytes() + p.arena.bytes + p.rowBytes
+	return p.in.Bytes() + p.sumBytes() + p.ids.bytes() + p.arena.bytes + p.rowBytes + p.counterBytes + int64(cap(p.difference))
 }
 
 func (s *rowSeries) hasScaled() bool { return s.scaleT != profile.ValueType{} }
 
-// find returns the row series for the arguments, which it makes if need be.
-// scaled is the zero ValueType if there is no scaled type. The caller holds
-// p.mu.
-func (p *partition) find(hash uint64, lset labels.Labels, column, scaled, period profile.ValueType) *rowSeries {
-	for _, s := range p.byHash[hash] {
-		if s.column == column && s.scaleT == scaled && s.period == period && labels.Equal(s.labels, lset) {
+// find returns the row series for a key, which it makes if need be. The caller
+// holds p.mu.
+func (p *partition) find(k seriesKey) *rowSeries {
+	s := p.lookUp(&k)
+	if s == nil {
+		s = p.newSeries()
+		p.define(s, k)
+	}
+	return s
+}
+
+// lookUp returns the row series for a key, or nil. The caller holds p.mu.
+func (p *partition) lookUp(k *seriesKey) *rowSeries {
+	for _, s := range p.byHash[k.labels.Hash()] {
+		if s.equal(k) {
 			return s
 		}
 	}
-	s := &rowSeries{index: uint32(len(p.series)), labels: lset, column: clone(column), scaleT: clone(scaled), period: clone(period), scaled: emptyLabels}
-	s.base = profile.TypeLabels(lset, s.column, s.period)
-	if s.hasScaled() {
-		s.scaled = profile.TypeLabels(lset, s.scaleT, s.period)
-	}
+	return nil
+}
+
+// newSeries adds a row series of which nothing is known but its place.
+func (p *partition) newSeries() *rowSeries {
+	s := &rowSeries{index: uint32(len(p.series)), scaled: emptyLabels}
 	p.series = append(p.series, s)
-	p.byHash[hash] = append(p.byHash[hash], s)
 	return s
+}
+
+// define says what a new row series is.
+func (p *partition) define(s *rowSeries, k seriesKey) {
+	k.column, k.scaleT, k.period = clone(k.column), clone(k.scaleT), clone(k.period)
+	s.seriesKey = k
+	s.base = profile.TypeLabels(k.labels, k.column, k.period)
+	if s.hasScaled() {
+		s.scaled = profile.TypeLabels(k.labels, k.scaleT, k.period)
+	}
+	hash := k.labels.Hash()
+	p.byHash[hash] = append(p.byHash[hash], s)
 }

@@ -17,8 +17,9 @@ import (
 // cannot be read: it then leaves no rows, and the next record can be replayed.
 func (h *Head) Replay(record []byte) error {
 	r := reader{cursor.New("head record", record), &h.replay}
-	if v := r.Byte(); r.Err() == nil && v != recordVersion {
-		return fault.New(fault.Corrupt, "head record: version %d; this program reads %d", v, recordVersion)
+	kind := r.Byte()
+	if r.Err() == nil && kind != profileRecord && kind != carriedRecord {
+		return fault.New(fault.Corrupt, "head record of kind %d; this program reads %d and %d", kind, profileRecord, carriedRecord)
 	}
 	p := h.partition(r.Text())
 	if r.Err() != nil {
@@ -34,25 +35,27 @@ func (h *Head) Replay(record []byte) error {
 	r.Skip(rest)
 	key := r.Uint64()
 	t := profile.UnixMilli(r.Varint())
-	rows, added := r.rows(p, key, t)
-	// Definitions count even if the rows do not: later records rely on them.
-	for _, s := range added {
-		h.addSeries(p, s)
-	}
+	rows := r.rows(p, key, t)
 	if r.Err() != nil {
 		return r.Err()
 	}
-	if p.ids.has(key) {
-		return nil
+	if kind == carriedRecord {
+		for i := range rows {
+			if !rows[i].series.counter {
+				return fault.New(fault.Corrupt, "head record: totals of series %d, which is no counter", rows[i].series.index)
+			}
+			p.carried(rows[i].series, &rows[i].row)
+		}
+		h.account(p)
+	} else if !p.ids.has(key) {
+		h.publish(p, key, t, rows)
 	}
-	h.publish(p, key, t, rows)
 	return nil
 }
 
 // replayMemory is reused from record to record.
 type replayMemory struct {
 	rows   []newRow
-	added  []*rowSeries
 	stacks []uint32
 	values []int64
 	spans  []query.SpanSample
@@ -65,30 +68,32 @@ type reader struct {
 	m *replayMemory
 }
 
-// rows reads the rows. The second result are the series defined among them.
-func (r *reader) rows(p *partition, key uint64, t profile.UnixMilli) ([]newRow, []*rowSeries) {
+// rows reads the rows. Definitions among them count even if the rows do not:
+// later records rely on them.
+func (r *reader) rows(p *partition, key uint64, t profile.UnixMilli) []newRow {
 	n := r.Count(1)
-	rows, added := r.m.rows[:0], r.m.added[:0]
+	rows := r.m.rows[:0]
 	for range n {
 		s := r.series(p)
 		if s == nil || r.Err() != nil {
 			break
 		}
-		if !s.logged {
-			s.logged = true
-			added = append(added, s)
-		}
+		s.logged = true
 		rows = append(rows, newRow{series: s, row: r.row(p, s, key, t)})
 	}
-	r.m.rows, r.m.added = rows, added
-	return rows, added
+	r.m.rows = rows
+	return rows
 }
 
 // series reads which row series a row belongs to, and its definition if it is
 // there. A series not seen before is not marked as logged.
 func (r *reader) series(p *partition) *rowSeries {
 	index := r.Uvarint()
-	if r.Byte() == 0 {
+	defined := r.Byte()
+	if defined > 2 {
+		r.Fail("definition of kind %d", defined)
+	}
+	if defined == 0 {
 		if index >= uint64(len(p.series)) || !p.series[index].logged {
 			r.Fail("series %d of %q was defined in a record that is lost", index, p.name)
 			return nil
@@ -98,18 +103,28 @@ func (r *reader) series(p *partition) *rowSeries {
 	if index > uint64(len(p.series))+maxSeriesGap {
 		r.Fail("series %d of %q, where %d are known", index, p.name, len(p.series))
 	}
-	lset, types := r.definition()
+	k := r.definition()
+	if k.counter = defined == 2; k.counter && k.scaleT != (profile.ValueType{}) {
+		r.Fail("series %d of %q is a counter with a scaled type", index, p.name)
+	}
 	if r.Err() != nil {
 		return nil
 	}
-	for uint64(len(p.series)) < index {
-		p.series = append(p.series, &rowSeries{index: uint32(len(p.series)), scaled: emptyLabels})
-	}
-	s := p.find(lset.Hash(), lset, types[0], types[1], types[2])
-	if uint64(s.index) != index {
+	if s := p.lookUp(&k); s != nil && uint64(s.index) != index {
 		r.Fail("series %d of %q is defined again as series %d", s.index, p.name, index)
 		return nil
+	} else if s != nil {
+		return s
 	}
+	for uint64(len(p.series)) <= index {
+		p.newSeries()
+	}
+	s := p.series[index]
+	if s.logged {
+		r.Fail("series %d of %q is defined again as something else", index, p.name)
+		return nil
+	}
+	p.define(s, k)
 	return s
 }
 
@@ -117,18 +132,18 @@ func (r *reader) series(p *partition) *rowSeries {
 // defined.
 const maxSeriesGap = 1 << 20
 
-func (r *reader) definition() (labels.Labels, [3]profile.ValueType) {
+func (r *reader) definition() (k seriesKey) {
 	n := r.Count(1)
 	b := labels.NewScratchBuilder(int(n))
 	for range n {
 		name, value := r.Text(), r.Text()
 		b.Add(name, value)
 	}
-	var types [3]profile.ValueType
-	for i := range types {
-		types[i] = profile.ValueType{Type: r.Text(), Unit: r.Text()}
+	k.labels = b.Labels()
+	for _, t := range []*profile.ValueType{&k.column, &k.scaleT, &k.period} {
+		t.Type, t.Unit = r.Text(), r.Text()
 	}
-	return b.Labels(), types
+	return k
 }
 
 func (r *reader) row(p *partition, s *rowSeries, key uint64, t profile.UnixMilli) row {
