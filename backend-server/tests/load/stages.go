@@ -137,6 +137,9 @@ func long(ctx context.Context, o *options, sub *subject, dir string, p *plan, r 
 	return nil
 }
 
+// recoveries is how often a start is timed: the quickest counts.
+const recoveries = 3
+
 // recovery kills the server, starts it again and notes what that took more
 // than a start with nothing to recover, for each 100,000 profiles.
 func recovery(ctx context.Context, s *server, p *plan, got *pushed, r *result) error {
@@ -145,9 +148,17 @@ func recovery(ctx context.Context, s *server, p *plan, got *pushed, r *result) e
 	if err != nil {
 		return err
 	}
-	emptyTime, emptyCPU := s.readyAfter, s.readyCPU
-	s.kill()
-	if err := s.start(ctx); err != nil {
+	empty, err := start(ctx, s.subject, s.dir+"-empty")
+	if err != nil {
+		return err
+	}
+	defer func() { empty.kill() }()
+	emptyTime, emptyCPU, err := restarts(ctx, empty)
+	if err != nil {
+		return err
+	}
+	fullTime, fullCPU, err := restarts(ctx, s)
+	if err != nil {
 		return err
 	}
 	after, err := total(ctx, s, p)
@@ -158,7 +169,23 @@ func recovery(ctx context.Context, s *server, p *plan, got *pushed, r *result) e
 		return fmt.Errorf("killed with profiles that add up to %d, and back with %d", before, after)
 	}
 	scale := per / float64(got.profiles)
-	r.add("recovery of 100,000 profiles: time until ready", "ms", scale*millis(s.readyAfter-emptyTime))
-	r.add("recovery of 100,000 profiles: CPU", "ms", scale*millis(s.readyCPU-emptyCPU))
+	r.add("recovery of 100,000 profiles: time until ready", "ms", scale*millis(fullTime-emptyTime))
+	r.add("recovery of 100,000 profiles: CPU", "ms", scale*millis(fullCPU-emptyCPU))
 	return nil
+}
+
+// restarts kills and starts the server some times and returns the least time
+// and CPU time until it was ready.
+func restarts(ctx context.Context, s *server) (took, cpu time.Duration, err error) {
+	for i := range recoveries {
+		s.kill()
+		if err := s.start(ctx); err != nil {
+			return 0, 0, err
+		}
+		if i == 0 {
+			took, cpu = s.readyAfter, s.readyCPU
+		}
+		took, cpu = min(took, s.readyAfter), min(cpu, s.readyCPU)
+	}
+	return took, cpu, nil
 }
