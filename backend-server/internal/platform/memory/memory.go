@@ -30,7 +30,9 @@ const softShare = 90
 // collected as Go does it by itself: more often would cost queries a quarter
 // more CPU and save a few MiB. A large one is mostly arenas without pointers,
 // which cost the collector nothing, so that collecting it more often is cheap
-// and saves half of it.
+// and saves half of it. Measured with 100 and 50 percent: pushing to heads of
+// 120 MB took 0.72 and 0.73 ms of CPU each, and 257 and 204 MiB in all; with
+// heads of a few MB 59 and 52 MiB, but a query took 4.7 and 6.0 ms.
 const (
 	room         = 128 << 20
 	leastPercent = 50
