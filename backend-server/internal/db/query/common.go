@@ -29,17 +29,28 @@ type lineKey struct {
 	profile.Line
 }
 
-func newCommon() *common {
-	return &common{
-		out: &profile.Profile{
-			Strings: []string{""}, Mappings: []profile.Mapping{{}}, LabelSets: [][]profile.LabelPair{nil},
-		},
-		strings:   map[string]uint32{"": 0},
-		functions: map[profile.Function]uint32{},
-		mappings:  map[profile.Mapping]uint32{{}: 0},
-		locations: map[locationKey]uint32{},
-		lines:     map[lineKey]uint32{},
+// newCommon returns what no table lacks, with room for the largest of the given
+// ones: the units of a service have most of their symbols in common.
+func newCommon(parts []*stackSums) *common {
+	var texts, functions, locations, lines int
+	for _, p := range parts {
+		texts, functions = max(texts, len(p.table.Strings)), max(functions, len(p.table.Functions))
+		locations, lines = max(locations, len(p.table.Locations)), max(lines, len(p.table.Lines))
 	}
+	c := &common{
+		out: &profile.Profile{
+			Strings: append(make([]string, 0, texts), ""), Mappings: []profile.Mapping{{}},
+			Functions: make([]profile.Function, 0, functions), Lines: make([]profile.Line, 0, lines),
+			Locations: make([]profile.Location, 0, locations), LabelSets: [][]profile.LabelPair{nil},
+		},
+		strings:   make(map[string]uint32, texts),
+		functions: make(map[profile.Function]uint32, functions),
+		mappings:  map[profile.Mapping]uint32{{}: 0},
+		locations: make(map[locationKey]uint32, locations),
+		lines:     make(map[lineKey]uint32, lines),
+	}
+	c.strings[""] = 0
+	return c
 }
 
 // index returns the place of k in list, at the end of which v is put if it is

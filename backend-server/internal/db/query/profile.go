@@ -50,7 +50,7 @@ func mergeProfile(ctx context.Context, parts []*stackSums, b *budget) (*profile.
 	if len(parts) == 1 {
 		return oneProfile(parts[0], b)
 	}
-	m := profileMerger{symbols: newCommon(), stacks: tree.New()}
+	m := profileMerger{symbols: newCommon(parts), stacks: tree.New()}
 	for _, sums := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
