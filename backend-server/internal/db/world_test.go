@@ -101,12 +101,16 @@ func (w *world) step() string {
 	}
 }
 
-// append adds new records, second profiles of a time, and records that are
-// there or in the same batch already.
+// append adds new records, running totals among them, second profiles of a
+// time, and records that are there or in the same batch already.
 func (w *world) append() {
 	var recs []profile.Record
 	for range 1 + w.rng.IntN(3) {
-		recs = append(recs, w.gen.Record())
+		if w.rng.IntN(4) > 0 {
+			recs = append(recs, w.gen.Record())
+		} else {
+			recs = append(recs, w.gen.Counter())
+		}
 	}
 	if rec, ok := w.someRecord(); ok && w.rng.IntN(3) == 0 {
 		recs = append(recs, w.gen.Double(rec))

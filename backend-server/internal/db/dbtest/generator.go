@@ -22,15 +22,19 @@ type Generator struct {
 	// it records stay what they were when the golden blocks were made.
 	Varied bool
 
-	nextID uint64
+	nextID   uint64
+	counters []*counter
 }
 
-// Types are the profile types that a Generator makes.
+// Types are the profile types that a Generator makes; the last two are of
+// Counter alone.
 var Types = []profile.Type{
 	{Name: "process_cpu", SampleType: "samples", SampleUnit: "count", PeriodType: "cpu", PeriodUnit: "nanoseconds"},
 	{Name: "process_cpu", SampleType: "cpu", SampleUnit: "nanoseconds", PeriodType: "cpu", PeriodUnit: "nanoseconds"},
 	{Name: "memory", SampleType: "inuse_objects", SampleUnit: "count", PeriodType: "space", PeriodUnit: "bytes"},
 	{Name: "memory", SampleType: "inuse_space", SampleUnit: "bytes", PeriodType: "space", PeriodUnit: "bytes"},
+	{Name: "memory", SampleType: "alloc_objects", SampleUnit: "count", PeriodType: "space", PeriodUnit: "bytes"},
+	{Name: "memory", SampleType: "alloc_space", SampleUnit: "bytes", PeriodType: "space", PeriodUnit: "bytes"},
 }
 
 // Spans are the span IDs that some samples of a Generator carry.

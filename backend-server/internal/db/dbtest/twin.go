@@ -25,13 +25,25 @@ type Stacks map[string]int64
 type Twin struct {
 	Records []profile.Record
 
-	known map[string]bool
-	flat  [][]flatSample // of each record
+	known  map[string]bool
+	flat   [][]flatSample // of each record
+	totals map[string]*totals
 }
 
 // flatSample is a sample with its frames as text. They are kept since they are
-// looked at again and again.
-type flatSample struct{ names, lines string }
+// looked at again and again. values are those of the profile but for running
+// totals, of which they are what the totals of the stack grew by; later samples
+// of the same stack have 0.
+type flatSample struct {
+	names, lines string
+	values       []int64
+}
+
+// totals are the running totals of a series, by stack.
+type totals struct {
+	time  profile.UnixMilli
+	stack map[string]int64
+}
 
 // Add adds records, each of which is kept once.
 func (t *Twin) Add(recs ...profile.Record) {
@@ -47,10 +59,68 @@ func (t *Twin) Add(recs ...profile.Record) {
 		t.Records = append(t.Records, r)
 		flat := make([]flatSample, len(r.Profile.Samples))
 		for i, s := range r.Profile.Samples {
-			flat[i] = flatSample{Frames(r.Profile, s, false), Frames(r.Profile, s, true)}
+			flat[i] = flatSample{Frames(r.Profile, s, false), Frames(r.Profile, s, true), slices.Clone(r.Profile.Row(i))}
+		}
+		for c, column := range r.Profile.Types {
+			if isCounter(r.Labels, column) {
+				t.count(&r, c, flat)
+			}
 		}
 		t.flat = append(t.flat, flat)
 	}
+}
+
+// isCounter says whether values are running totals.
+func isCounter(ls labels.Labels, column profile.ValueType) bool {
+	return strings.HasPrefix(column.Type, "alloc_") && ls.Get(profile.LabelName) == "memory" && ls.Get(profile.LabelDelta) != "false"
+}
+
+// count puts what the totals in column c grew by in the place of the totals.
+// The first profile of a series, one that is not newer than the one before, and
+// one of which a total fell, yield nothing.
+func (t *Twin) count(r *profile.Record, c int, flat []flatSample) {
+	now, sum := map[string]int64{}, int64(0)
+	for i := r.SampleStart; i < r.SampleEnd; i++ {
+		now[identity(r.Profile, r.Profile.Samples[i])] += flat[i].values[c]
+		sum += flat[i].values[c]
+		flat[i].values[c] = 0
+	}
+	if t.totals == nil {
+		t.totals = map[string]*totals{}
+	}
+	key := profile.TypeLabels(r.Labels, r.Profile.Types[c], r.Profile.PeriodType).String()
+	before := t.totals[key]
+	if before == nil && sum == 0 || before != nil && r.Time <= before.time {
+		return
+	}
+	t.totals[key] = &totals{r.Time, now}
+	if before == nil {
+		return
+	}
+	for stack, v := range before.stack {
+		if now[stack] < v {
+			return
+		}
+	}
+	for i := r.SampleStart; i < r.SampleEnd; i++ {
+		stack := identity(r.Profile, r.Profile.Samples[i])
+		flat[i].values[c] = now[stack] - before.stack[stack]
+		before.stack[stack] = now[stack]
+	}
+}
+
+// identity tells stacks apart that have the same frames: by location.
+func identity(p *profile.Profile, s profile.Sample) string {
+	var out strings.Builder
+	for _, at := range p.Frames[s.FrameStart:s.FrameEnd] {
+		l := p.Locations[at]
+		fmt.Fprintf(&out, "%d", l.Mapping)
+		for _, line := range p.Lines[l.LineStart:l.LineEnd] {
+			fmt.Fprintf(&out, " %s:%d", p.Strings[p.Functions[line.Function].Name], line.Line)
+		}
+		out.WriteByte(';')
+	}
+	return out.String()
 }
 
 // each calls fn for every sample of the given type that the selection takes.
@@ -68,9 +138,12 @@ func (t *Twin) each(sel query.Selection, fn func(rec *profile.Record, s flatSamp
 			if ls.Get(profile.LabelProfileType) != sel.Type.String() || !matches(ls, sel.Matchers) {
 				continue
 			}
+			if sel.Spans != nil && isCounter(r.Labels, column) { // not taken apart by span
+				continue
+			}
 			for i := r.SampleStart; i < r.SampleEnd; i++ {
 				if spanKept(r.Profile.Samples[i], sel.Spans) && strings.HasPrefix(t.flat[n][i].names+";", strings.Join(append(sel.CallSite, ""), ";")) {
-					fn(r, t.flat[n][i], r.Profile.Row(i)[c])
+					fn(r, t.flat[n][i], t.flat[n][i].values[c])
 				}
 			}
 		}
@@ -186,7 +259,7 @@ func (t *Twin) Series(sel query.SeriesSelection) map[string]int64 {
 // because there is a value.
 func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool) {
 	may, must = map[string]bool{}, map[string]bool{}
-	for _, r := range t.Records {
+	for n, r := range t.Records {
 		for c, column := range r.Profile.Types {
 			ls := profile.TypeLabels(r.Labels, column, r.Profile.PeriodType)
 			if !matches(ls, matchers) {
@@ -194,7 +267,7 @@ func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool)
 			}
 			may[ls.String()] = true
 			for i := r.SampleStart; i < r.SampleEnd; i++ {
-				if r.Profile.Row(i)[c] != 0 {
+				if t.flat[n][i].values[c] != 0 {
 					must[ls.String()] = true
 				}
 			}
