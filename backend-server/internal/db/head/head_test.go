@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
@@ -139,8 +140,59 @@ func TestLostSymbolsAreNamed(t *testing.T) {
 	require.Positive(t, named)
 }
 
+// heap is a profile with running totals.
+func heap(id uint64, at profile.UnixMilli, samples ...made) profile.Record {
+	rec := record(id, "heap", samples...)
+	rec.Labels = labels.FromStrings(profile.LabelName, "memory", profile.LabelServiceName, "heap")
+	rec.Profile.Types = []profile.ValueType{{Type: "alloc_space", Unit: "bytes"}, {Type: "inuse_space", Unit: "bytes"}}
+	rec.Time = at
+	return rec
+}
+
+func allocated(t testing.TB, h *head.Head) dbtest.Stacks {
+	return flatten(t, h, profile.Type{Name: "memory", SampleType: "alloc_space", SampleUnit: "bytes"})
+}
+
+// Totals are carried from head to head, to each from all before, in any order
+// and more than once; the newest count.
+func TestCarry(t *testing.T) {
+	ctx := context.Background()
+	var before []*head.Head
+	for i := range int64(3) {
+		h, log := head.New(ulid.ULID{byte(i)}, nil), new(recordingLog)
+		h.SetLog(log)
+		for _, j := range []int{1, 0, 1, 2} {
+			if j < len(before) {
+				require.NoError(t, h.Carry(ctx, before[j]))
+			}
+		}
+		require.True(t, h.Empty())
+		rec := heap(uint64(i+1), start+profile.UnixMilli(i), made{"f", 0, []int64{10 * (i + 1), 1}}, made{"g", 0, []int64{7, 1}})
+		require.Nil(t, h.Append(ctx, []*profile.Record{&rec}))
+		again := head.New(ulid.ULID{1}, nil)
+		for _, r := range log.records {
+			require.NoError(t, again.Replay(r))
+		}
+		for _, h := range []*head.Head{h, again} {
+			if i == 0 {
+				require.Empty(t, allocated(t, h))
+			} else {
+				require.Equal(t, dbtest.Stacks{"f": 10}, allocated(t, h))
+			}
+		}
+		before = append(before, again)
+	}
+}
+
 func FuzzReplay(f *testing.F) {
-	_, log, _ := fill(f, 12)
+	h, log, _ := fill(f, 12)
+	for i := range int64(3) {
+		rec := heap(uint64(i+1), start+profile.UnixMilli(i), made{"f", 0, []int64{10 * (i + 1), 1}}, made{"g", 0, []int64{7, 1}})
+		require.Nil(f, h.Append(context.Background(), []*profile.Record{&rec}))
+	}
+	next := new(recordingLog)
+	require.NoError(f, head.New(ulid.ULID{2}, next).Carry(context.Background(), h))
+	log.records = append(log.records, next.records...)
 	for i := range log.records {
 		f.Add(uint8(i), log.records[i])
 	}
@@ -155,6 +207,7 @@ func FuzzReplay(f *testing.F) {
 		for _, typ := range dbtest.Types {
 			flatten(t, h, typ)
 		}
+		allocated(t, h)
 	})
 }
 
