@@ -138,43 +138,82 @@ func TestDamage(t *testing.T) {
 		broken[rng.IntN(len(broken))] ^= byte(1 + rng.IntN(255))
 		b, err := block.Open(context.Background(), meta, broken)
 		require.NoError(t, err)
-		readAll(b)
+		requireCorrupt(t, readAll(b))
 	}
 }
 
-// readAll asks a block for everything and ignores the answers.
-func readAll(b *block.Block) {
+// readAll asks a block for everything and returns what failed.
+func readAll(b *block.Block) []error {
 	ctx := context.Background()
+	var errs []error
 	for _, typ := range dbtest.Types {
 		sel := query.Selection{Type: typ, Range: everything}
-		query.Tree(ctx, []query.Queryable{b}, sel)
-		query.Profile(ctx, []query.Queryable{b}, sel)
+		_, err := query.Tree(ctx, []query.Queryable{b}, sel)
+		errs = append(errs, err)
+		sel.Spans = dbtest.Spans
+		_, err = query.Profile(ctx, []query.Queryable{b}, sel)
+		errs = append(errs, err)
 	}
-	query.LabelNames(ctx, []query.Queryable{b}, nil, everything)
+	_, err := query.LabelNames(ctx, []query.Queryable{b}, nil, everything)
+	errs = append(errs, err)
+	_, err = b.Has(ctx, 1)
+	errs = append(errs, err)
+	parts, err := b.Partitions(ctx)
+	errs = append(errs, err)
+	for p := range parts {
+		groups, err := b.Groups(ctx, uint32(p))
+		errs = append(errs, err)
+		for _, g := range groups {
+			_, err := b.ScanSums(ctx, uint32(p), g, everything, func(*query.Row) error { return nil })
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
-// FuzzSection gives a block a section with other content and a checksum that
-// agrees with it.
+// requireCorrupt wants every failure to be of kind Corrupt.
+func requireCorrupt(t *testing.T, errs []error) {
+	t.Helper()
+	for _, err := range errs {
+		require.True(t, err == nil || fault.Is(err, fault.Corrupt), "%v", err)
+	}
+}
+
+// FuzzSection gives a block a section of the tail with other content and a
+// checksum that agrees with it.
 func FuzzSection(f *testing.F) {
-	data, err := os.ReadFile(filepath.Join("testdata", "v1", block.DataFile))
-	require.NoError(f, err)
-	raw, err := os.ReadFile(filepath.Join("testdata", "v1", block.MetaFile))
-	require.NoError(f, err)
-	meta, err := block.ReadMeta(raw)
+	data, meta := summedBlock(f)
+	raw, err := meta.Marshal()
 	require.NoError(f, err)
 	for i, s := range meta.Sections {
-		f.Add(uint8(i), data[s.Offset:s.Offset+s.Size])
+		f.Add(uint8(i), []byte(data[s.Offset:s.Offset+s.Size]))
 	}
 	f.Fuzz(func(t *testing.T, section uint8, content []byte) {
 		m, err := block.ReadMeta(raw)
 		require.NoError(t, err)
-		s := &m.Sections[int(section)%len(m.Sections)]
+		s := &m.Sections[1+int(section)%(len(m.Sections)-1)]
 		s.Offset, s.Size, s.CRC = int64(len(data)), int64(len(content)), block.Checksum(content)
 		whole := append(append(memorySource(nil), data...), content...)
 		m.Files[0].Size = int64(len(whole))
 		b, err := block.Open(context.Background(), m, whole)
 		require.NoError(t, err)
-		readAll(b)
+		requireCorrupt(t, readAll(b))
+	})
+}
+
+// FuzzColumns damages the columns, whose pages have checksums of their own.
+func FuzzColumns(f *testing.F) {
+	data, meta := summedBlock(f)
+	f.Add(uint32(0), []byte{1})
+	f.Add(uint32(5), []byte{0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
+		broken := append(memorySource(nil), data...)
+		for i, c := range change {
+			broken[(int(at)+i)%int(meta.Sections[0].Size)] ^= c
+		}
+		b, err := block.Open(context.Background(), meta, broken)
+		require.NoError(t, err)
+		requireCorrupt(t, readAll(b))
 	})
 }
 
@@ -183,6 +222,8 @@ func FuzzReadMeta(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(raw)
 	f.Add([]byte(`{"version":1,"files":[{}]}`))
+	data, err := os.ReadFile(filepath.Join("testdata", "v1", block.DataFile))
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := block.ReadMeta(b)
 		if err != nil {
@@ -192,5 +233,11 @@ func FuzzReadMeta(f *testing.F) {
 		again, err := m.Marshal()
 		require.NoError(t, err)
 		require.True(t, json.Valid(again))
+		if m.Size() > 1<<20 {
+			return // what a reader would take memory for, since the file would be that large
+		}
+		opened, err := block.Open(context.Background(), m, memorySource(data))
+		require.NoError(t, err)
+		requireCorrupt(t, readAll(opened))
 	})
 }

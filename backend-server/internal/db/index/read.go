@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -34,14 +35,33 @@ func guard(err *error) {
 // Open returns a reader of b, which must not change.
 func Open(b []byte) (_ *Reader, err error) {
 	defer guard(&err)
-	if len(b) > tsdb.HeaderLen-1 && b[4] != tsdb.FormatV2 {
-		return nil, fault.New(fault.Corrupt, "index: format %d", b[4])
+	if err := check(b); err != nil {
+		return nil, err
 	}
 	r, err := tsdb.NewReader(byteSlice(b), tsdb.DecodePostingsRaw)
 	if err != nil {
 		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("index: %w", err))
 	}
 	return &Reader{r}, nil
+}
+
+// check looks at what Prometheus' reader trusts: it takes memory for as many
+// symbols as the table says that it has.
+func check(b []byte) error {
+	if len(b) < tsdb.HeaderLen || b[4] != tsdb.FormatV2 {
+		return fault.New(fault.Corrupt, "index: not of format 2")
+	}
+	toc, err := tsdb.NewTOCFromByteSlice(byteSlice(b))
+	if err != nil {
+		return fault.Mark(fault.Corrupt, fmt.Errorf("index: %w", err))
+	}
+	if len(b) < 8 || toc.Symbols > uint64(len(b)-8) {
+		return fault.New(fault.Corrupt, "index: symbols at %d of %d bytes", toc.Symbols, len(b))
+	}
+	if n := binary.BigEndian.Uint32(b[toc.Symbols+4:]); uint64(n) > uint64(len(b)) {
+		return fault.New(fault.Corrupt, "index: %d symbols in %d bytes", n, len(b))
+	}
+	return nil
 }
 
 // Select calls fn with every series that all matchers match, until fn fails.

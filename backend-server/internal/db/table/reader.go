@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
@@ -38,13 +37,7 @@ type Page struct{ Offset, Size, First int64 }
 
 // Open reads a footer: what Writer.Footer has written, which began at offset at
 // of the file.
-func Open(footer []byte, at int64, s Schema) (t *Table, err error) {
-	defer func() {
-		// The Thrift decoder trusts what it reads.
-		if p := recover(); p != nil {
-			t, err = nil, fault.New(fault.Corrupt, "footer of %s: %v", s.Name, p)
-		}
-	}()
+func Open(footer []byte, at int64, s Schema) (*Table, error) {
 	end := len(footer) - 4 - len(Magic)
 	if end < 0 || string(footer[end+4:]) != Magic {
 		return nil, fault.New(fault.Corrupt, "footer of %s without its end", s.Name)
@@ -53,15 +46,15 @@ func Open(footer []byte, at int64, s Schema) (t *Table, err error) {
 	if size > int64(end) {
 		return nil, fault.New(fault.Corrupt, "footer of %s: %d bytes of %d", s.Name, size, end)
 	}
-	var meta format.FileMetaData
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer[int64(end)-size:end], &meta); err != nil {
-		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("footer of %s: %w", s.Name, err))
+	groups, err := readFooter(footer[int64(end)-size : end])
+	if err != nil {
+		return nil, fmt.Errorf("footer of %s: %w", s.Name, err)
 	}
-	t = &Table{Schema: s, Groups: make([]Group, len(meta.RowGroups))}
+	t := &Table{Schema: s, Groups: make([]Group, len(groups))}
 	rows := int64(0)
-	for i := range meta.RowGroups {
+	for i := range groups {
 		g := &t.Groups[i]
-		if err := g.read(&meta.RowGroups[i], footer, at, &s); err != nil {
+		if err := g.read(&groups[i], footer, at, &s); err != nil {
 			return nil, fmt.Errorf("footer of %s: row group %d: %w", s.Name, i, err)
 		}
 		g.First = rows
@@ -73,32 +66,31 @@ func Open(footer []byte, at int64, s Schema) (t *Table, err error) {
 // maxRows bounds a row group.
 const maxRows = 1 << 32
 
-func (g *Group) read(r *format.RowGroup, footer []byte, at int64, s *Schema) error {
-	if len(r.Columns) != len(s.Columns) || r.NumRows <= 0 || r.NumRows > maxRows {
-		return fault.New(fault.Corrupt, "%d columns, %d rows", len(r.Columns), r.NumRows)
+func (g *Group) read(r *footerGroup, footer []byte, at int64, s *Schema) error {
+	if len(r.chunks) != len(s.Columns) || r.rows <= 0 || r.rows > maxRows {
+		return fault.New(fault.Corrupt, "%d columns, %d rows", len(r.chunks), r.rows)
 	}
-	g.Rows = r.NumRows
-	g.Chunks = make([]Chunk, len(r.Columns))
-	for i := range r.Columns {
-		m := &r.Columns[i].MetaData
+	g.Rows = r.rows
+	g.Chunks = make([]Chunk, len(r.chunks))
+	for i, m := range r.chunks {
 		c := &g.Chunks[i]
-		*c = Chunk{Kind: s.Columns[i].Kind, Offset: m.DataPageOffset, Size: m.TotalCompressedSize, rows: g.Rows}
-		switch m.Codec {
+		*c = Chunk{Kind: s.Columns[i].Kind, Offset: m.offset, Size: m.size, rows: g.Rows}
+		switch format.CompressionCodec(m.codec) {
 		case format.Zstd:
 		case format.Uncompressed:
 			c.comp = None
 		default:
-			return fault.New(fault.Corrupt, "codec %d", m.Codec)
+			return fault.New(fault.Corrupt, "codec %d", m.codec)
 		}
-		if !slices.Equal(m.PathInSchema, []string{s.Columns[i].Name}) || m.Type != c.Kind.physical() || m.NumValues != g.Rows {
-			return fault.New(fault.Corrupt, "column %q of type %s with %d values", m.PathInSchema, m.Type, m.NumValues)
+		if m.path != s.Columns[i].Name || format.Type(m.kind) != c.Kind.physical() || m.values != g.Rows {
+			return fault.New(fault.Corrupt, "column %q of type %d with %d values", m.path, m.kind, m.values)
 		}
 		if c.Offset < 0 || c.Size < 0 || c.Offset > at-c.Size {
-			return fault.New(fault.Corrupt, "column %s at %d has %d bytes", s.Columns[i].Name, c.Offset, c.Size)
+			return fault.New(fault.Corrupt, "column %s at %d has %d bytes", m.path, c.Offset, c.Size)
 		}
 		if c.Kind == Bytes {
-			if err := c.readPages(&r.Columns[i], footer, at); err != nil {
-				return fmt.Errorf("column %s: %w", s.Columns[i].Name, err)
+			if err := c.readPages(&r.chunks[i], footer, at); err != nil {
+				return fmt.Errorf("column %s: %w", m.path, err)
 			}
 		}
 	}
@@ -106,23 +98,20 @@ func (g *Group) read(r *format.RowGroup, footer []byte, at int64, s *Schema) err
 }
 
 // readPages reads the page index. The pages lie one behind the other.
-func (c *Chunk) readPages(col *format.ColumnChunk, footer []byte, at int64) error {
-	from, n := col.OffsetIndexOffset-at, int64(col.OffsetIndexLength)
+func (c *Chunk) readPages(m *footerChunk, footer []byte, at int64) (err error) {
+	from, n := m.indexOffset-at, m.indexLength
 	if from < 0 || n < 0 || from > int64(len(footer))-n {
 		return fault.New(fault.Corrupt, "page index at %d has %d bytes", from, n)
 	}
-	var index format.OffsetIndex
-	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer[from:from+n], &index); err != nil {
-		return fault.Mark(fault.Corrupt, fmt.Errorf("page index: %w", err))
+	if c.Pages, err = readPageIndex(footer[from : from+n]); err != nil {
+		return fmt.Errorf("page index: %w", err)
 	}
-	c.Pages = make([]Page, len(index.PageLocations))
 	offset, row := c.Offset, int64(-1)
-	for i, l := range index.PageLocations {
-		if l.Offset != offset || l.CompressedPageSize <= 0 || l.FirstRowIndex <= row || l.FirstRowIndex >= c.rows || i == 0 && l.FirstRowIndex != 0 {
-			return fault.New(fault.Corrupt, "page %d at %d, row %d", i, l.Offset, l.FirstRowIndex)
+	for i, p := range c.Pages {
+		if p.Offset != offset || p.Size <= 0 || p.First <= row || p.First >= c.rows || i == 0 && p.First != 0 {
+			return fault.New(fault.Corrupt, "page %d of %d bytes at %d, row %d", i, p.Size, p.Offset, p.First)
 		}
-		c.Pages[i] = Page{Offset: l.Offset, Size: int64(l.CompressedPageSize), First: l.FirstRowIndex}
-		offset, row = l.Offset+int64(l.CompressedPageSize), l.FirstRowIndex
+		offset, row = p.Offset+p.Size, p.First
 	}
 	if offset != c.Offset+c.Size || row < 0 {
 		return fault.New(fault.Corrupt, "%d pages end at %d, their column at %d", len(c.Pages), offset, c.Offset+c.Size)

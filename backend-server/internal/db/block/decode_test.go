@@ -1,0 +1,225 @@
+package block
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+func TestSamples(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		known := uint32(1 + rng.IntN(1<<rng.IntN(20)))
+		stacks, values := []uint32{}, []int64{}
+		for s := uint32(rng.IntN(3)); s < known; s += 1 + uint32(rng.IntN(1<<rng.IntN(12))) {
+			stacks, values = append(stacks, s), append(values, 1+rng.Int64N(1<<rng.IntN(63)))
+		}
+		before, after := make([]int64, known), make([]int64, known)
+		for i := range before {
+			before[i] = rng.Int64N(1000)
+			after[i] = before[i]
+		}
+		gotStacks, gotValues := make([]uint32, len(stacks)), make([]int64, len(stacks))
+		require.NoError(t, readStacks(appendStacks(nil, stacks), gotStacks, known))
+		require.Equal(t, stacks, gotStacks)
+		require.NoError(t, readValues(appendValues(nil, values), gotValues))
+		require.Equal(t, values, gotValues)
+		clear(gotValues)
+		require.NoError(t, readChanges(appendChanges(nil, stacks, values, before), stacks, gotValues, after))
+		require.Equal(t, values, gotValues)
+		require.Equal(t, before, after)
+	}
+}
+
+// FuzzSamples decodes any bytes as samples: what comes out keeps the promises.
+func FuzzSamples(f *testing.F) {
+	f.Add(appendStacks(nil, []uint32{0, 1, 5, 900}), appendValues(nil, []int64{1, 2, 300, 1 << 40}), uint16(4))
+	f.Add(appendStacks(nil, []uint32{7}), appendChanges(nil, []uint32{7}, []int64{5}, make([]int64, 8)), uint16(1))
+	f.Fuzz(func(t *testing.T, s, v []byte, n uint16) {
+		const known = 1000
+		stacks, values, last := make([]uint32, n), make([]int64, n), make([]int64, known)
+		if err := readStacks(s, stacks, known); err != nil {
+			require.True(t, fault.Is(err, fault.Corrupt), err)
+			return
+		}
+		for i, stack := range stacks {
+			require.True(t, stack < known && (i == 0 || stack > stacks[i-1]))
+		}
+		for _, read := range []func() error{func() error { return readValues(v, values) }, func() error { return readChanges(v, stacks, values, last) }} {
+			if err := read(); err != nil {
+				require.True(t, fault.Is(err, fault.Corrupt), err)
+				continue
+			}
+			for _, value := range values {
+				require.Positive(t, value)
+			}
+		}
+	})
+}
+
+// FuzzPage gives a page with any content, in rows of any kind, to a scan.
+func FuzzPage(f *testing.F) {
+	str := func(b []byte) []byte { return append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...) }
+	one := appendStacks(nil, []uint32{1, 4})
+	f.Add(append(str(one), str(one)...), append(str([]byte{9, 9}), str([]byte{0, 2})...), []byte{2, 2 | 0x80}, uint8(0), uint8(2))
+	f.Fuzz(func(t *testing.T, stacks, values, rows []byte, from, to uint8) {
+		g := &rowGroup{}
+		for _, r := range rows { // the number of samples, and whether it is relative
+			g.time, g.total, g.unit, g.id = append(g.time, 0), append(g.total, 1), append(g.unit, 1), append(g.id, 1)
+			g.n, g.relative = append(g.n, uint32(r&0x7f)), append(g.relative, uint32(r>>7))
+		}
+		end := min(int64(to), int64(len(rows)))
+		if int64(from) >= end {
+			return
+		}
+		s := &rowScan{known: 10, scanMemory: new(scanMemory), fn: func(r *query.Row) error {
+			require.Len(t, r.Stacks, r.N)
+			require.Len(t, r.Values, r.N)
+			return nil
+		}}
+		err := s.page(context.Background(), g, &pageRows{end: int64(len(rows)), stacks: stacks, values: values}, []run{{0, int64(from), end}})
+		require.True(t, err == nil || fault.Is(err, fault.Corrupt), err)
+	})
+}
+
+// columnsFrom cuts bytes into the columns of symbol tables, in turn.
+func columnsFrom(b []byte, text []byte) (*bundleReader, *partition) {
+	r, p := &bundleReader{text: append(binary.LittleEndian.AppendUint32(nil, uint32(len(text))), text...)}, new(partition)
+	for s := range symTables {
+		n := 0
+		if len(b) > 0 {
+			n, b = int(b[0]%16), b[1:]
+		}
+		p.symbols[s].n = int64(n)
+		r.columns32[s], r.columns64[s] = make([][]uint32, len(symbolSchemas[s].Columns)), make([][]uint64, len(symbolSchemas[s].Columns))
+		for c, column := range symbolSchemas[s].Columns {
+			for range n {
+				v := uint64(0)
+				if len(b) > 0 {
+					v, b = uint64(b[0]), b[1:]
+				}
+				if v == 0xff { // a large one
+					v = 1<<63 | 1<<31 | 0xf0
+				}
+				if column.Kind == table.Uint32 {
+					r.columns32[s][c] = append(r.columns32[s][c], uint32(v))
+				} else {
+					r.columns64[s][c] = append(r.columns64[s][c], v)
+				}
+			}
+		}
+	}
+	return r, p
+}
+
+// FuzzSymbols decodes symbol columns of any content. Of what is accepted, every
+// index is within its table.
+func FuzzSymbols(f *testing.F) {
+	f.Add([]byte{2, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1}, []byte("f"))
+	f.Fuzz(func(t *testing.T, b, text []byte) {
+		r, p := columnsFrom(b, text)
+		table, err := r.partition(p)
+		if err != nil {
+			require.True(t, fault.Is(err, fault.Corrupt), err)
+			return
+		}
+		for _, s := range table.Stacks {
+			for n := s; n != 0; n = table.Nodes[n].Parent {
+				require.Less(t, table.Nodes[n].Parent, n)
+				l := table.Locations[table.Nodes[n].Location]
+				_ = table.Mappings[l.Mapping]
+				for _, line := range table.Lines[l.LineStart:l.LineEnd] {
+					_ = table.FunctionName(line.Function)
+				}
+			}
+		}
+	})
+}
+
+// endless is an input of many rows that are made when they are asked for.
+type endless struct {
+	series, rows, samples int
+	table                 symbols.Table
+}
+
+func newEndless(series, rows, samples int) *endless {
+	e := &endless{series: series, rows: rows, samples: samples}
+	e.table = symbols.Table{Strings: []string{""}, Mappings: []profile.Mapping{{}}, Nodes: []symbols.Node{{}}}
+	for i := range uint32(samples) {
+		e.table.Strings = append(e.table.Strings, fmt.Sprint("function", i))
+		e.table.Functions = append(e.table.Functions, profile.Function{Name: i + 1})
+		e.table.Lines = append(e.table.Lines, profile.Line{Function: i})
+		e.table.Locations = append(e.table.Locations, profile.Location{LineStart: i, LineEnd: i + 1})
+		e.table.Nodes = append(e.table.Nodes, symbols.Node{Location: i})
+		e.table.Stacks = append(e.table.Stacks, i+1)
+	}
+	return e
+}
+
+func (e *endless) Origin() query.Origin { return query.Origin{} }
+func (e *endless) Partitions() []string { return []string{"service"} }
+func (e *endless) TimeRange() profile.TimeRange {
+	return profile.TimeRange{Start: 0, End: profile.UnixMilli(e.rows) * 1000}
+}
+
+func (e *endless) Select(context.Context, ...*labels.Matcher) ([]query.Series, error) {
+	out := make([]query.Series, e.series)
+	for i := range out {
+		out[i] = query.Series{Labels: labels.FromStrings("pod", fmt.Sprint(i), profile.LabelProfileType, "a:b:c:d:e"), Rows: uint32(i)}
+	}
+	return out, nil
+}
+
+func (e *endless) Symbols(context.Context, uint32) (*symbols.Table, error) { return &e.table, nil }
+
+func (e *endless) Scan(_ context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
+	row := query.Row{N: e.samples, Unit: 1}
+	for _, s := range req.Rows {
+		for i := range e.rows {
+			row.Rows, row.Time, row.ID = s, profile.UnixMilli(i)*1000, uint64(s)<<32|uint64(i)
+			if !req.Range.Contains(row.Time) {
+				continue
+			}
+			row.Stacks, row.Values, row.Total = row.Stacks[:0], row.Values[:0], 0
+			for k := range e.samples {
+				v := int64(k*i%997 + 1)
+				row.Total += v
+				if !req.TotalsOnly {
+					row.Stacks, row.Values = append(row.Stacks, uint32(k)), append(row.Values, v)
+				}
+			}
+			if err := fn(&row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// What the writer takes does not grow with the rows: four times as many, a
+// hundred megabytes of samples, take what a quarter of them does.
+func TestWriterMemory(t *testing.T) {
+	peak := func(rows int) int {
+		in := newEndless(2, rows, 2000)
+		data := newDataWriter(io.Discard)
+		w := newWriter(in, in.TimeRange(), data, new(Meta), Options{})
+		require.NoError(t, w.run(context.Background()))
+		require.Equal(t, int64(2*rows), w.meta.Stats.Rows)
+		require.Less(t, w.peak, 48<<20)
+		return w.peak
+	}
+	few, many := peak(600), peak(2400)
+	require.Less(t, many, few+few/2)
+}
