@@ -136,16 +136,25 @@ func (f fuzzing) run(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
-	failed := run(ctx, "go", append(args, "-test.fuzzcachedir="+cache)...)
-	return errors.Join(failed, showFound(inputs, known))
+	args = append(args, "-test.fuzzcachedir="+cache)
+	failed := run(ctx, "go", args...)
+	found, err := showFound(inputs, known)
+	if failed != nil && err == nil && !found && ctx.Err() == nil {
+		// Go's fuzzer may fail of its own when its time is up on a busy machine;
+		// a seed that fails does so again.
+		fmt.Println("nothing was found; once more")
+		failed = run(ctx, "go", args...)
+		_, err = showFound(inputs, known)
+	}
+	return errors.Join(failed, err)
 }
 
 // showFound prints and removes the inputs in a folder that are not known, and
-// the folder if it is empty then.
-func showFound(inputs string, known map[string]bool) error {
+// the folder if it is empty then. It reports whether there were any.
+func showFound(inputs string, known map[string]bool) (found bool, err error) {
 	now, err := fileNames(inputs)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for name := range now {
 		if known[name] {
@@ -154,17 +163,18 @@ func showFound(inputs string, known map[string]bool) error {
 		path := filepath.Join(inputs, name)
 		input, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("fuzz input: %w", err)
+			return true, fmt.Errorf("fuzz input: %w", err)
 		}
+		found = true
 		fmt.Printf("this input fails; put it into %s to keep it as a test:\n%s\n", path, input)
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("fuzz input: %w", err)
+			return true, fmt.Errorf("fuzz input: %w", err)
 		}
 	}
 	if len(known) == 0 && len(now) > 0 {
 		_ = os.Remove(inputs) // stays if something else is in it
 	}
-	return nil
+	return found, nil
 }
 
 func fileNames(dir string) (map[string]bool, error) {
