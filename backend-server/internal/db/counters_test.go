@@ -131,71 +131,8 @@ func (g *heapGenerator) sample(out *profile.Profile, stack string, objects, spac
 	out.Values = append(out.Values, objects, space, 1+g.rng.Int64N(9), 1+g.rng.Int64N(9))
 }
 
-// counterTwin is what a database should make of records: a twin that was given
-// the differences.
-type counterTwin struct {
-	dbtest.Twin
-	known map[string]bool
-	bases map[string]base
-}
-
-type base struct {
-	time   profile.UnixMilli
-	totals dbtest.Stacks
-}
-
-func (c *counterTwin) add(recs ...profile.Record) {
-	if c.known == nil {
-		c.known, c.bases = map[string]bool{}, map[string]base{}
-	}
-	for _, rec := range recs {
-		name := rec.Labels.String()
-		if id := fmt.Sprint(name, rec.ID); c.known[id] {
-			continue
-		} else {
-			c.known[id] = true
-		}
-		if rec.Labels.Get(profile.LabelDelta) == "" {
-			p := *rec.Profile
-			p.Values = slices.Clone(p.Values)
-			for column := range 2 {
-				c.subtract(&p, column, rec.Time, fmt.Sprint(name, column))
-			}
-			rec.Profile = &p
-		}
-		c.Add(rec)
-	}
-}
-
-// subtract replaces the running totals of a column by what they grew by.
-func (c *counterTwin) subtract(p *profile.Profile, column int, at profile.UnixMilli, name string) {
-	now := dbtest.Stacks{}
-	for i, s := range p.Samples {
-		if v := p.Row(i)[column]; v != 0 {
-			now[dbtest.Frames(p, s, true)] += v
-		}
-		p.Row(i)[column] = 0
-	}
-	before, known := c.bases[name]
-	if known && at <= before.time || !known && len(now) == 0 {
-		return
-	}
-	c.bases[name] = base{at, now}
-	for stack, v := range before.totals {
-		known = known && now[stack] >= v
-	}
-	if !known {
-		return
-	}
-	done := dbtest.Stacks{}
-	for i, s := range p.Samples {
-		stack := dbtest.Frames(p, s, true)
-		p.Row(i)[column] = now[stack] - before.totals[stack] - done[stack]
-		done[stack] = now[stack] - before.totals[stack]
-	}
-}
-
-func (c *counterTwin) compare(t *testing.T, d *db.DB, done *progress, about string) {
+// compareHeap holds the answers of a database to those of its twin.
+func compareHeap(t *testing.T, twin *dbtest.Twin, d *db.DB, done *progress, about string) {
 	t.Helper()
 	view := d.View(profile.TimeRange{})
 	defer view.Release()
@@ -207,7 +144,7 @@ func (c *counterTwin) compare(t *testing.T, d *db.DB, done *progress, about stri
 		}
 		tree, err := query.Tree(context.Background(), units, sel)
 		require.NoError(t, err, about)
-		require.Equal(t, c.Tree(sel), dbtest.FlattenTree(tree), "%s: %s", about, column.Type)
+		require.Equal(t, twin.Tree(sel), dbtest.FlattenTree(tree), "%s: %s", about, column.Type)
 	}
 }
 
@@ -221,7 +158,7 @@ func TestCountersAsTheTwin(t *testing.T) {
 		gen, rng, mem := newHeapGenerator(seed), rand.New(rand.NewPCG(seed, 9)), vfs.NewMem()
 		d, err := openTenant(mem)
 		require.NoError(t, err)
-		var twin counterTwin
+		var twin dbtest.Twin
 		var sent []profile.Record
 		for step := range 200 {
 			about := fmt.Sprintf("seed %d, step %d", seed, step)
@@ -233,7 +170,7 @@ func TestCountersAsTheTwin(t *testing.T) {
 				}
 				sent = append(sent, rec)
 				require.Nil(t, d.Append(ctx, []profile.Record{rec}))
-				twin.add(rec)
+				twin.Add(rec)
 			case n < 16:
 				require.NoError(t, d.Flush(ctx))
 			case n < 17:
@@ -245,10 +182,10 @@ func TestCountersAsTheTwin(t *testing.T) {
 				d, err = openTenant(mem)
 				require.NoError(t, err)
 			default:
-				twin.compare(t, d, new(progress), about)
+				compareHeap(t, &twin, d, new(progress), about)
 			}
 		}
-		twin.compare(t, d, new(progress), "at the end")
+		compareHeap(t, &twin, d, new(progress), "at the end")
 		require.NotEmpty(t, twin.Tree(query.Selection{
 			Type:  profile.Type{Name: "memory", SampleType: "alloc_space", SampleUnit: "bytes", PeriodType: "space", PeriodUnit: "bytes"},
 			Range: profile.TimeRange{Start: start, End: start + 100_000_000},
@@ -272,18 +209,18 @@ func checkCounters(t *testing.T, s *script, fsys vfs.FS, done *progress, about s
 	d, err := openTenant(fsys)
 	require.NoError(t, err, about)
 	defer d.Close()
-	var twin counterTwin
+	var twin dbtest.Twin
 	for i, batch := range s.batches {
 		if i >= done.acked {
 			require.Nil(t, d.Append(ctx, batch), about)
 		}
-		twin.add(batch...)
+		twin.Add(batch...)
 		if i == done.acked {
-			twin.compare(t, d, done, about)
+			compareHeap(t, &twin, d, done, about)
 		}
 	}
 	require.NoError(t, d.Flush(ctx), about)
-	twin.compare(t, d, done, about+", flushed")
+	compareHeap(t, &twin, d, done, about+", flushed")
 }
 
 func TestCountersOverPowerCuts(t *testing.T) {
@@ -334,13 +271,13 @@ func TestCountersWhileHeadsAreCut(t *testing.T) {
 			}
 		}
 	}()
-	var twin counterTwin
+	var twin dbtest.Twin
 	for range 200 {
 		rec := gen.record()
 		require.Nil(t, d.Append(ctx, []profile.Record{rec}))
-		twin.add(rec)
+		twin.Add(rec)
 	}
 	close(stop)
 	require.NoError(t, <-flushed)
-	twin.compare(t, d, new(progress), "at the end")
+	compareHeap(t, &twin, d, new(progress), "at the end")
 }
