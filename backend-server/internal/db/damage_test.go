@@ -33,6 +33,14 @@ func spoil(t *testing.T, mem *vfs.Mem, name string) {
 	require.NoError(t, vfs.WriteFile(mem, name, b))
 }
 
+// shorten cuts a file off, as a file system may that has lost its end.
+func shorten(t *testing.T, mem *vfs.Mem, name string) {
+	t.Helper()
+	b, err := vfs.ReadFile(mem, name)
+	require.NoError(t, err)
+	require.NoError(t, vfs.WriteFile(mem, name, b[:len(b)/2]))
+}
+
 // watched is a database that tells about blocks set aside.
 type watched struct {
 	*db.DB
@@ -60,7 +68,11 @@ func (w *watched) appendAll(t *testing.T, s *script) *dbtest.Twin {
 
 // A block that cannot be read must not keep new profiles of its time out.
 func TestDamagedBlockDoesNotRefuseAppends(t *testing.T) {
-	for _, shipped := range []bool{false, true} {
+	for n := range 4 {
+		shipped, damage := n%2 == 1, spoil
+		if n >= 2 {
+			damage = shorten
+		}
 		mem, s := vfs.NewMem(), newScript(2)
 		d := openWatched(t, mem)
 		d.appendAll(t, s)
@@ -69,7 +81,7 @@ func TestDamagedBlockDoesNotRefuseAppends(t *testing.T) {
 		if shipped {
 			require.NoError(t, d.MarkShipped(b.ID, time.Now()))
 		}
-		spoil(t, mem, filepath.Join(b.Dir, block.DataFile))
+		damage(t, mem, filepath.Join(b.Dir, block.DataFile))
 		rec := s.batches[0][0]
 		rec.ID, rec.Time = 999, b.Meta.MinTime
 		require.Nil(t, d.Append(context.Background(), []profile.Record{rec}))
