@@ -53,7 +53,7 @@ type Cluster struct {
 // New returns a cluster that does not run yet. cfg must be valid.
 func New(cfg Config, deps Deps) *Cluster {
 	c := &Cluster{
-		cfg: cfg, deps: deps, store: newStore(), metrics: newMetrics(deps.Registerer),
+		cfg: cfg, deps: deps, store: newStore(cfg.Instance.ID), metrics: newMetrics(deps.Registerer),
 		rings: map[Name]*Ring{}, members: map[Name]*Member{}, failed: newFailure(),
 	}
 	c.Service = services.NewBasicService(c.start, c.run, c.stop).WithName("cluster")
@@ -84,10 +84,10 @@ type failure chan error
 
 func newFailure() failure { return make(chan error, 1) }
 
-func (f failure) watch(s services.Service) {
+func (f failure) watch(name string, s services.Service) {
 	s.AddListener(services.NewListener(nil, nil, nil, nil, func(_ services.State, err error) {
 		select {
-		case f <- fmt.Errorf("%s: %w", services.DescribeService(s), err):
+		case f <- fmt.Errorf("%s: %w", name, err):
 		default:
 		}
 	}))
@@ -123,7 +123,7 @@ func (c *Cluster) startRings(ctx context.Context) error {
 	}
 	var parts []services.Service
 	for _, r := range c.rings {
-		c.failed.watch(r.ring)
+		c.failed.watch(string(r.name)+" ring", r.ring)
 		parts = append(parts, r.ring)
 	}
 	var err error
@@ -147,7 +147,7 @@ func (c *Cluster) startGossip(ctx context.Context) error {
 	}
 	logger := logging.Kit(c.deps.Logger)
 	c.kv = memberlist.NewKVInitService(cfg, logger, &seeds{dns: net.DefaultResolver}, c.deps.Registerer)
-	c.failed.watch(c.kv)
+	c.failed.watch("gossip", c.kv)
 	// Parts outlive ctx: they are stopped in order, by stop.
 	if err := services.StartAndAwaitRunning(context.WithoutCancel(ctx), c.kv); err != nil {
 		return err
@@ -200,6 +200,7 @@ func (c *Cluster) gossipConfig() (*memberlist.KVConfig, error) {
 	if t := c.cfg.tuning; t.gossip > 0 {
 		cfg.GossipInterval, cfg.PushPullInterval, cfg.RejoinInterval = t.gossip, t.pushPull, t.rejoin
 		cfg.NotifyInterval = t.gossip
+		cfg.LeaveTimeout, cfg.BroadcastTimeoutForLocalUpdatesOnShutdown = t.pushPull, t.pushPull
 	}
 	if g.TLS() {
 		return cfg, c.encrypt(cfg)

@@ -62,7 +62,7 @@ func (c *Cluster) Member(name Name, role Role) (*Member, error) {
 // Ready says what keeps this member from getting work, or nil.
 func (m *Member) Ready() error {
 	if s := m.Service.State(); s != services.Running {
-		return fmt.Errorf("%s is %s", m.Service, s)
+		return fmt.Errorf("this process's membership of the %s ring is %s", m.name, s)
 	}
 	if s := m.lifecycle.GetState(); s != ring.ACTIVE {
 		return fmt.Errorf("this process is %s on the %s ring", s, m.name)
@@ -104,7 +104,7 @@ func (m *Member) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.failed.watch(m.lifecycle)
+	m.failed.watch("heartbeats", m.lifecycle)
 	// It outlives ctx, to be there while the role is drained.
 	if err := m.lifecycle.StartAsync(context.WithoutCancel(ctx)); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (m *Member) startRole(ctx context.Context) error {
 	if m.role.Service == nil {
 		return nil
 	}
-	m.failed.watch(m.role.Service)
+	m.failed.watch(string(m.name), m.role.Service)
 	if err := m.role.Service.StartAsync(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
