@@ -197,19 +197,16 @@ func (b *batch) identify(p *profile.Profile, raw upload.Profile, plain []byte) (
 	return id, nil
 }
 
-// records adds a record for each label set that samples of p have.
+// records adds a record for each series that p has samples of.
 func (b *batch) records(ls []profile.LabelPair, p *profile.Profile, id identity) {
-	base := toLabels(ls)
+	series := b.d.sampleSeries(toLabels(ls), p)
 	for start := 0; start < len(p.Samples); {
 		group := p.Samples[start].Group
 		end := start + 1
 		for end < len(p.Samples) && p.Samples[end].Group == group {
 			end++
 		}
-		rec := profile.Record{Labels: base, Time: id.time, Profile: p, SampleStart: start, SampleEnd: end}
-		if group != 0 {
-			rec.Labels = b.d.withSampleLabels(base, p.LabelSets[group])
-		}
+		rec := profile.Record{Labels: series[group], Time: id.time, Profile: p, SampleStart: start, SampleEnd: end}
 		if id.random {
 			rec.ID = rand.Uint64()
 		} else {

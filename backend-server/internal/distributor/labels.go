@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +142,49 @@ func toLabels(ls []profile.LabelPair) labels.Labels {
 		b.Add(p.Name, p.Value)
 	}
 	return b.Labels()
+}
+
+// sampleSeries returns the labels of the series that each label set of p goes
+// to. Sets that differ only in labels that are left out go to one series; their
+// samples are then one group. Two records would be two profiles of one time: the
+// engine compares running totals with those before, and would find none newer in
+// the second.
+func (d *Distributor) sampleSeries(base labels.Labels, p *profile.Profile) []labels.Labels {
+	out := []labels.Labels{base}
+	if len(p.LabelSets) < 2 {
+		return out
+	}
+	group := make([]uint32, len(p.LabelSets))
+	byHash, merged := map[uint64]uint32{base.Hash(): 0}, false
+	for g := uint32(1); int(g) < len(p.LabelSets); g++ {
+		ls := d.withSampleLabels(base, p.LabelSets[g])
+		out, group[g] = append(out, ls), g
+		hash := ls.Hash()
+		if first, known := byHash[hash]; !known {
+			byHash[hash] = g
+		} else if labels.Equal(out[first], ls) {
+			group[g], merged = first, true
+		}
+	}
+	if merged {
+		regroup(p, group)
+	}
+	return out
+}
+
+// regroup gives the samples of p other groups and brings those of each together.
+func regroup(p *profile.Profile, group []uint32) {
+	order := make([]int, len(p.Samples))
+	for i := range p.Samples {
+		p.Samples[i].Group = group[p.Samples[i].Group]
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.Samples[a].Group, p.Samples[b].Group) })
+	samples, values := make([]profile.Sample, 0, len(p.Samples)), make([]int64, 0, len(p.Values))
+	for _, i := range order {
+		samples, values = append(samples, p.Samples[i]), append(values, p.Row(i)...)
+	}
+	p.Samples, p.Values = samples, values
 }
 
 // withSampleLabels adds the labels of a sample's label set to a series.
