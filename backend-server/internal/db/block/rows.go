@@ -26,20 +26,23 @@ type rowGroup struct {
 type rowTable struct {
 	*table.Table
 	starts []int64 // the first row of each row series or group
-	groups map[int]*once[*rowGroup]
+	cache  *cache
+	groups map[int]*once[*rowGroup] // of cache
 }
 
 func (b *Block) rowTable(l *layout) (*rowTable, error) {
 	t, err := l.table(sectionRows)
 	if err != nil || t == nil {
-		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: rows: %w", b.meta.ID, cmpOr(err, errNoTable)))
+		return nil, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: rows: %w", b.meta.ID, orElse(err, errNoTable)))
 	}
-	return &rowTable{t, l.rowStarts, b.cache.Load().rows}, nil
+	c := b.cache.Load()
+	return &rowTable{t, l.rowStarts, c, c.rows}, nil
 }
 
 var errNoTable = fault.New(fault.Corrupt, "there is no such table")
 
-func cmpOr(a, b error) error {
+// orElse returns a, or b if that is nil.
+func orElse(a, b error) error {
 	if a != nil {
 		return a
 	}
@@ -63,7 +66,7 @@ func wholeOf(g *table.Group) extent {
 // rowGroup returns the numbers of row group i. It takes them from got if they
 // are in there.
 func (b *Block) rowGroup(ctx context.Context, t *rowTable, i int, got pieces) (*rowGroup, error) {
-	return entryOf(b.cache.Load(), t.groups, i).get(ctx, func() (*rowGroup, error) {
+	return entryOf(t.cache, t.groups, i).get(ctx, func() (*rowGroup, error) {
 		g := &t.Groups[i]
 		if got == nil {
 			var err error
@@ -218,9 +221,10 @@ func (b *Block) ScanSums(ctx context.Context, partition uint32, g query.Group, r
 	group := &l.groups[g.Index]
 	t, err := l.table(sectionSums)
 	if err != nil || t == nil {
-		return false, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: sums: %w", b.meta.ID, cmpOr(err, errNoTable)))
+		return false, fault.Mark(fault.Corrupt, fmt.Errorf("block %s: sums: %w", b.meta.ID, orElse(err, errNoTable)))
 	}
-	s := &rowScan{b: b, t: &rowTable{t, l.sumStarts, b.cache.Load().sums}, fn: fn, known: uint32(p.symbols[symStacks].n)}
+	c := b.cache.Load()
+	s := &rowScan{b: b, t: &rowTable{t, l.sumStarts, c, c.sums}, fn: fn, known: uint32(p.symbols[symStacks].n)}
 	s.wanted = func(g *rowGroup, i int64) bool {
 		return coarsest(int64(g.id[i]), g.time[i], r)
 	}

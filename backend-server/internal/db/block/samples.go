@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
@@ -16,31 +17,52 @@ import (
 // had in the last row before that has it, back to the last row that is not
 // relative: most of a heap does not change from profile to profile.
 
+// put writes v to b from w on, where there is room, and returns where it ends.
+func put(b []byte, w int, v uint64) int {
+	for ; v >= 0x80; w++ {
+		b[w] = byte(v) | 0x80
+		v >>= 7
+	}
+	b[w] = byte(v)
+	return w + 1
+}
+
+// room returns b with room for n more numbers, and its length before.
+func room(b []byte, n, each int) ([]byte, int) {
+	w := len(b)
+	b = slices.Grow(b, n*each)
+	return b[:cap(b)], w
+}
+
 // appendStacks appends stacks.
 func appendStacks(b []byte, stacks []uint32) []byte {
+	b, w := room(b, len(stacks), binary.MaxVarintLen32)
 	next := uint32(0)
 	for _, s := range stacks {
-		b = binary.AppendUvarint(b, uint64(s-next))
+		w = put(b, w, uint64(s-next))
 		next = s + 1
 	}
-	return b
+	return b[:w]
 }
 
 // appendValues appends values.
 func appendValues(b []byte, values []int64) []byte {
+	b, w := room(b, len(values), binary.MaxVarintLen64)
 	for _, v := range values {
-		b = binary.AppendUvarint(b, uint64(v))
+		w = put(b, w, uint64(v))
 	}
-	return b
+	return b[:w]
 }
 
 // appendChanges appends values relative to last, by stack, which it updates.
 func appendChanges(b []byte, stacks []uint32, values, last []int64) []byte {
+	b, w := room(b, len(values), binary.MaxVarintLen64)
 	for i, s := range stacks {
-		b = binary.AppendVarint(b, values[i]-last[s])
-		last[s] = values[i]
+		v := values[i]
+		w = put(b, w, zigzag(v-last[s]))
+		last[s] = v
 	}
-	return b
+	return b[:w]
 }
 
 // note puts values into last.

@@ -31,7 +31,7 @@ func (b *Block) spans(ctx context.Context, l *layout, i uint32) (spanMap, error)
 func (b *Block) readSpans(ctx context.Context, l *layout, p *partition) (spanMap, error) {
 	t, err := l.table(sectionSpans)
 	if err != nil || t == nil {
-		return nil, cmpOr(err, errNoTable)
+		return nil, orElse(err, errNoTable)
 	}
 	out := spanMap{}
 	for at := p.spans.first; at < p.spans.end(); {

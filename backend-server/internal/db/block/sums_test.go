@@ -16,6 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
@@ -231,6 +232,53 @@ func TestPartsOfRows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Forgetting harms nobody who is reading.
+func TestForgetWhileReading(t *testing.T) {
+	ctx := context.Background()
+	b := open(t, store(t, steady(t, 1, 600, 600), block.Options{}))
+	var g errgroup.Group
+	for p := range uint32(2) {
+		g.Go(func() error {
+			for range 30 {
+				groups, err := b.Groups(ctx, p)
+				if err != nil {
+					return err
+				}
+				rows := 0
+				err = b.Scan(ctx, query.ScanRequest{Partition: p, Rows: groups[0].Rows, Range: always}, func(*query.Row) error {
+					rows++
+					return nil
+				})
+				if err != nil || rows != 600 {
+					return fmt.Errorf("%d rows: %w", rows, err)
+				}
+				if _, err := b.Symbols(ctx, p); err != nil {
+					return err
+				}
+				b.Forget()
+			}
+			return nil
+		})
+	}
+	require.NoError(t, g.Wait())
+}
+
+// A scan ends soon after its context.
+func TestCancelled(t *testing.T) {
+	b := open(t, store(t, steady(t, 1, 600), block.Options{}))
+	ctx, cancel := context.WithCancel(context.Background())
+	groups, err := b.Groups(ctx, 0)
+	require.NoError(t, err)
+	rows := 0
+	err = b.Scan(ctx, query.ScanRequest{Rows: groups[0].Rows, Range: always}, func(*query.Row) error {
+		rows++
+		cancel()
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.LessOrEqual(t, rows, 64)
 }
 
 // The data file is a Parquet file of the rows.

@@ -21,7 +21,7 @@ func (b *Block) Symbols(ctx context.Context, i uint32) (*symbols.Table, error) {
 	}
 	texts, err := l.table(sectionTexts)
 	if err != nil || texts == nil {
-		return nil, fmt.Errorf("block %s: texts: %w", b.meta.ID, cmpOr(err, errNoTable))
+		return nil, fmt.Errorf("block %s: texts: %w", b.meta.ID, orElse(err, errNoTable))
 	}
 	at := texts.Find(int64(i))
 	if at >= len(texts.Groups) {
@@ -106,7 +106,7 @@ func bundleGroup(l *layout, s int, parts []partition) (*table.Group, error) {
 	}
 	t, err := l.table(symbolSchemas[s].Name)
 	if err != nil || t == nil {
-		return nil, cmpOr(err, errNoTable)
+		return nil, orElse(err, errNoTable)
 	}
 	i := t.Find(first)
 	if i >= len(t.Groups) || t.Groups[i].First != first || t.Groups[i].Rows != end-first {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -87,12 +88,7 @@ func TestSameAsPrometheus(t *testing.T) {
 	for _, s := range series {
 		s.Labels.Range(func(l labels.Label) { symbols[l.Name], symbols[l.Value] = true, true })
 	}
-	var sorted []string
-	for s := range symbols {
-		sorted = append(sorted, s)
-	}
-	slices.Sort(sorted)
-	for _, s := range sorted {
+	for _, s := range slices.Sorted(maps.Keys(symbols)) {
 		require.NoError(t, w.AddSymbol(s))
 	}
 	for i := 0; i < len(series); {
