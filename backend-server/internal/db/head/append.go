@@ -89,7 +89,7 @@ func (h *Head) publish(p *partition, key uint64, t profile.UnixMilli, rows []new
 	kept := int64(0)
 	for i := range rows {
 		s, r := rows[i].series, &rows[i].row
-		if s.counter && !p.count(s, r) {
+		if s.counter && !p.count(s, r, 0) {
 			continue
 		}
 		if len(s.rows) == 0 {

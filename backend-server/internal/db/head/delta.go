@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -37,7 +38,14 @@ type totals struct {
 	known bool
 	time  profile.UnixMilli
 	data  []byte // see appendSample
+	// seen is when the counter was last known to get profiles, in milliseconds
+	// since the epoch by this server's clock; 0 if it got one in this head.
+	seen uint64
 }
+
+// carriedFor is how long totals are carried on without a profile, in
+// milliseconds: most of those processes are gone, and there are ever more.
+const carriedFor = 6 * 60 * 60 * 1000
 
 // behind reports whether a profile of the time t is newer.
 func (c *totals) behind(t profile.UnixMilli) bool { return !c.known || c.time < t }
@@ -51,7 +59,7 @@ func (p *partition) counts(k *seriesKey, t profile.UnixMilli, zero bool) bool {
 
 // count takes the running totals in r and turns r into the difference to those
 // before. It reports whether there is any. The caller holds p.mu.
-func (p *partition) count(s *rowSeries, r *row) bool {
+func (p *partition) count(s *rowSeries, r *row, seen uint64) bool {
 	if !s.totals.behind(r.time) {
 		return false
 	}
@@ -61,7 +69,7 @@ func (p *partition) count(s *rowSeries, r *row) bool {
 		grown = difference.subtract(r.data, s.totals.data, &p.difference)
 	}
 	p.counterBytes -= int64(cap(s.totals.data))
-	s.totals = totals{true, r.time, append(s.totals.data[:0], r.data...)}
+	s.totals = totals{true, r.time, append(s.totals.data[:0], r.data...), seen}
 	p.counterBytes += int64(cap(s.totals.data))
 	*r = difference
 	return grown && r.n > 0
@@ -119,7 +127,9 @@ func (s *sampleReader) next() bool {
 // Carry takes over the running totals of old that are newer than h's own, and
 // returns when they are in the log. A head begins with it, so that no
 // difference is lost where one head ends; to do it again changes nothing. No
-// Append may run meanwhile, on either head.
+// Append may run meanwhile, on either head. Left out are totals that got no
+// profile for carriedFor, and those that the log takes in pieces only: the next
+// profile is the first then.
 func (h *Head) Carry(ctx context.Context, old *Head) error {
 	old.mu.RLock()
 	partitions := old.mu.partitions
@@ -150,8 +160,10 @@ func (h *Head) carry(from *partition) (last wal.Ticket, err error) {
 	defer p.mu.Unlock()
 	c := newCarrier(from.in.View(), p.in)
 	var payload []byte
+	now := h.id.Time()
 	for _, s := range from.series {
-		if !s.totals.known {
+		seen := cmp.Or(s.totals.seen, now)
+		if !s.totals.known || now > seen+carriedFor {
 			continue
 		}
 		to := p.find(seriesKey{labels: s.labels, column: s.column, period: s.period, counter: true})
@@ -160,23 +172,28 @@ func (h *Head) carry(from *partition) (last wal.Ticket, err error) {
 		}
 		r := newRow{to, row{time: s.totals.time, unit: 1}}
 		c.translate(&r.row, s.totals.data)
-		payload = p.appendRecord(payload[:0], carriedRecord, 0, r.time, []newRow{r})
-		if last, err = h.log.Enqueue(payload); err != nil {
+		payload = p.appendRecord(payload[:0], carriedRecord, seen, r.time, []newRow{r})
+		ticket, err := h.log.Enqueue(payload)
+		if err != nil {
 			p.in.Rollback(p.logged)
+			c.forget()
+			if fault.Is(err, fault.TooLarge) {
+				continue // or no head could be cut any more
+			}
 			return 0, err
 		}
-		p.logged, to.logged = p.in.Mark(), true
-		p.carried(to, &r.row)
+		last, p.logged, to.logged = ticket, p.in.Mark(), true
+		p.carried(to, &r.row, seen)
 	}
 	h.account(p)
 	return last, nil
 }
 
 // carried takes totals that were carried over. The caller holds p.mu.
-func (p *partition) carried(s *rowSeries, r *row) {
+func (p *partition) carried(s *rowSeries, r *row, seen uint64) {
 	if s.totals.behind(r.time) {
 		s.totals.known = false
-		p.count(s, r)
+		p.count(s, r, seen)
 	}
 }
 
@@ -199,6 +216,12 @@ func newCarrier(t symbols.Table, in *symbols.Interner) *carrier {
 	c := &carrier{table: t, in: in, stacks: make([]uint32, len(t.Stacks))}
 	c.source = profile.Profile{Strings: t.Strings, Mappings: t.Mappings, Functions: t.Functions, Lines: t.Lines, Locations: t.Locations}
 	return c
+}
+
+// forget is due after a Rollback of the interner.
+func (c *carrier) forget() {
+	c.mapper.Forget()
+	clear(c.stacks)
 }
 
 func (c *carrier) stack(old uint32) uint32 {

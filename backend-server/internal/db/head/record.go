@@ -23,7 +23,7 @@ import (
 // the rows before.
 const (
 	profileRecord = 1 // a profile
-	carriedRecord = 2 // totals of counters, carried over from the head before; the key means nothing
+	carriedRecord = 2 // totals of counters, carried over from the head before; in place of the key, totals.seen
 )
 
 // appendRecord appends the log record for rows. The caller holds p.mu.

@@ -44,7 +44,7 @@ func (h *Head) Replay(record []byte) error {
 			if !rows[i].series.counter {
 				return fault.New(fault.Corrupt, "head record: totals of series %d, which is no counter", rows[i].series.index)
 			}
-			p.carried(rows[i].series, &rows[i].row)
+			p.carried(rows[i].series, &rows[i].row, key)
 		}
 		h.account(p)
 	} else if !p.ids.has(key) {
