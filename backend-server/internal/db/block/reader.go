@@ -19,7 +19,7 @@ import (
 // Source is where a block's files are read from.
 type Source interface {
 	// ReadAt fills p with what the named file holds from off on. A file that
-	// is too short is an error.
+	// is too short is an error of kind Corrupt.
 	ReadAt(ctx context.Context, name string, p []byte, off int64) error
 }
 
@@ -157,7 +157,13 @@ func (s FileSource) ReadAt(_ context.Context, name string, p []byte, off int64) 
 	if name != DataFile {
 		return fault.New(fault.NotFound, "block file %q", name)
 	}
-	_, err := s.ReaderAt.ReadAt(p, off)
+	n, err := s.ReaderAt.ReadAt(p, off)
+	switch {
+	case n == len(p): // then io.EOF says only that the file ends here
+		return nil
+	case errors.Is(err, io.EOF):
+		return fault.New(fault.Corrupt, "%s ends at byte %d, before %d", name, off+int64(n), off+int64(len(p)))
+	}
 	return err
 }
 
