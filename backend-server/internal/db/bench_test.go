@@ -72,7 +72,7 @@ func draw(b testing.TB, s source, n int) []profile.Record {
 		}
 		out[i] = profile.Record{
 			ID:        uint64(i + 1),
-			Labels:    labels.FromStrings(profile.LabelName, s.typ.Name, profile.LabelServiceName, "bench", "pod", fmt.Sprintf("pod-%d", i%10)),
+			Labels:    labels.FromStrings(profile.LabelName, s.typ.Name, profile.LabelServiceName, "bench", "pod", fmt.Sprintf("pod-%d", i%10), profile.LabelDelta, "false"),
 			Time:      start + profile.UnixMilli(int64(i)*3_600_000/int64(n)),
 			Profile:   &c,
 			SampleEnd: len(c.Samples),
