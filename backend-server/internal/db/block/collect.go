@@ -76,12 +76,13 @@ func (c *collector) run(ctx context.Context, in Input, s *source, r profile.Time
 		if err != nil {
 			return err
 		}
-		if g.sums.no { // there is nothing to be done by the hour
+		atOnce := g.sums.no // there is nothing to be done by the hour
+		if atOnce {
 			hours = hours[:min(1, len(hours))]
 		}
 		for part := range slices.Chunk(hours, hoursAtOnce(stacks)) {
 			req := query.ScanRequest{Partition: s.index, Rows: g.rows, Range: r}
-			if !g.sums.no {
+			if !atOnce {
 				req.Range = clamp(r, part[0], part[len(part)-1])
 			}
 			if err := c.scan(ctx, in, req, &g.sums); err != nil {
