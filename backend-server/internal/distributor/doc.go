@@ -11,7 +11,8 @@
 // label set, under the series labels plus the set; a series label wins over a
 // sample label of the same name. Sample labels that begin with "__" or are too
 // long are left out, and so is a whole set if with it the series would have too
-// many labels. All that is counted.
+// many labels. All that is counted. Sets that are the same series then are one
+// record.
 //
 // # Identity
 //
