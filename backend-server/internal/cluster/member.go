@@ -100,7 +100,7 @@ func (m *Member) register(ctx context.Context) error {
 		ID: m.cluster.cfg.Instance.ID, Addr: m.addr, Zone: m.cluster.cfg.Instance.Zone,
 		HeartbeatPeriod: cfg.HeartbeatPeriod, HeartbeatTimeout: cfg.HeartbeatTimeout,
 		NumTokens: traits[m.name].tokens,
-	}, string(m.name), string(m.name), m.cluster.store, delegate{m}, logging.Kit(m.logger), m.cluster.deps.Registerer)
+	}, string(m.name), string(m.name), m.cluster.store, delegate{m}, logging.Kit(m.cluster.deps.Logger), m.cluster.deps.Registerer)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (d delegate) OnRingInstanceRegister(l *ring.BasicLifecycler, desc ring.Desc
 	if known {
 		mine = self.GetTokens()
 		if self.Addr != d.m.addr {
-			d.m.logger.Info("back with another address", "id", id, "address", d.m.addr, "before", self.Addr)
+			d.m.logger.Warn("this -instance.id was at another address; if a process still runs there, give it another one", "id", id, "address", d.m.addr, "before", self.Addr)
 		}
 	}
 	if len(mine) == 0 {

@@ -18,10 +18,11 @@ import (
 )
 
 // front encrypts gossip that comes in. dskit's transport proves itself to those
-// it calls, with a certificate that it reads again for each call, but as a
-// server it neither asks callers for theirs nor reads its own again. So it
+// it calls, with a certificate that it asks for at each call, but as a server
+// it neither asks callers for theirs nor reads its own again. So it
 // listens on the loopback interface, and front before it: it asks callers for a
-// certificate of our authorities and passes on what they send.
+// certificate of our authorities and passes on what they send. Only authorities
+// that our transport trusts when it calls are read once.
 //
 // What front calls is our own transport: it must have a certificate of our
 // authorities too, whatever name is in it. A local user who finds its port can
@@ -67,7 +68,7 @@ func (c *Cluster) encrypt(cfg *memberlist.KVConfig) error {
 	t := &cfg.TCPTransport
 	t.BindAddrs, t.BindPort, t.TLSEnabled = []string{loopback}, port, true
 	t.TLS.CertPath, t.TLS.KeyPath, t.TLS.CAPath, t.TLS.ServerName = g.TLSCert, g.TLSKey, g.TLSCA, g.TLSServerName
-	t.TLS.MinVersion = "VersionTLS13"
+	t.TLS.MinVersion, t.TLS.Reader = "VersionTLS13", keys
 	ctx, cancel := context.WithCancel(context.Background())
 	c.front = &front{
 		logger: c.deps.Logger, certs: keys, listener: listener, inner: net.JoinHostPort(loopback, strconv.Itoa(port)),
@@ -161,6 +162,18 @@ type certs struct {
 	mu   sync.Mutex
 	seen [3]stamp // of the files when they were last read
 	last *tls.Config
+	pem  map[string][]byte // what last was made of, by file
+}
+
+// ReadSecret implements dskit's SecretReader: our transport asks it for the
+// files at each call that it makes, and gets the last good ones.
+func (c *certs) ReadSecret(file string) ([]byte, error) {
+	if _, err := c.config(nil); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pem[file], nil
 }
 
 type stamp struct {
@@ -178,12 +191,13 @@ func (c *certs) config(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return c.last, nil
 	}
 	var fresh *tls.Config
+	var pem map[string][]byte
 	if err == nil {
-		fresh, err = c.read()
+		fresh, pem, err = c.read()
 	}
 	switch {
 	case err == nil:
-		c.seen, c.last = seen, fresh
+		c.seen, c.last, c.pem = seen, fresh, pem
 	case c.last == nil:
 		return nil, err
 	case seen != c.seen:
@@ -205,23 +219,26 @@ func (c *certs) stamps() (out [3]stamp, err error) {
 	return out, nil
 }
 
-func (c *certs) read() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		return nil, err
+func (c *certs) read() (*tls.Config, map[string][]byte, error) {
+	pem := map[string][]byte{}
+	for _, file := range []string{c.cert, c.key, c.ca} {
+		var err error
+		if pem[file], err = os.ReadFile(file); err != nil {
+			return nil, nil, err
+		}
 	}
-	pem, err := os.ReadFile(c.ca)
+	pair, err := tls.X509KeyPair(pem[c.cert], pem[c.key])
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("%s, %s: %w", c.cert, c.key, err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", c.ca)
+	if !pool.AppendCertsFromPEM(pem[c.ca]) {
+		return nil, nil, fmt.Errorf("%s holds no certificate", c.ca)
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{pair}, ClientCAs: pool,
 		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
-	}, nil
+	}, pem, nil
 }
 
 // inner returns the settings for calling our own transport.

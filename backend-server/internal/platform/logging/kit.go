@@ -34,6 +34,9 @@ func (k kit) Log(keyvals ...any) error {
 			r.Message = fmt.Sprint(value)
 		case "ts", "caller":
 		default:
+			if err, ok := value.(error); ok {
+				value = err.Error() // slog would add the stack traces of pkg/errors
+			}
 			attrs = append(attrs, slog.Any(key, value))
 		}
 	}
