@@ -17,11 +17,15 @@ const maxPage = 1 << 30
 // valuesPerPage is how many numbers a page holds at most.
 const valuesPerPage = 1 << 20
 
+// encoderWindow is how far back the compressor looks. It holds twice that for
+// each processor as long as the process lives; most pages are shorter.
+const encoderWindow = 1 << 20
+
 // encoder and decoder are shared by all: both serve concurrent callers, and
 // what they allocate is worth keeping. They are made at once, with the channels
 // inside, which must not belong to the time bubble of a test.
 var (
-	encoder = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false)))
+	encoder = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(encoderWindow), zstd.WithEncoderCRC(false)))
 	decoder = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxPage)))
 	_       = encoder.EncodeAll(nil, nil)
 )
