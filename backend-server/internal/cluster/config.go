@@ -104,8 +104,8 @@ func (g *Gossip) registerFlags(f *flag.FlagSet) {
 
 func (r *RingConfig) registerFlags(name Name, f *flag.FlagSet) {
 	t, ring := traits[name], string(name)+".ring."
-	f.DurationVar(&r.HeartbeatPeriod, ring+"heartbeat-period", t.heartbeat, "How often this process tells the "+string(name)+" ring that it is alive.")
-	f.DurationVar(&r.HeartbeatTimeout, ring+"heartbeat-timeout", time.Minute, "Members of the "+string(name)+" ring that were not heard of for so long are left out.")
+	f.DurationVar(&r.HeartbeatPeriod, ring+"heartbeat-period", heartbeat, "How often this process tells the "+string(name)+" ring that it is alive.")
+	f.DurationVar(&r.HeartbeatTimeout, ring+"heartbeat-timeout", heartbeatTimeout, "Members of the "+string(name)+" ring that were not heard of for so long are left out.")
 	f.DurationVar(&r.ForgetAfter, ring+"auto-forget-after", t.forget, "Members of the "+string(name)+" ring that were not heard of for so long are removed, by those who see most of the cluster. 0 means never.")
 	if t.keepsTokens {
 		f.StringVar(&r.TokensFile, ring+"tokens-file-path", "", "File for this process's tokens on the "+string(name)+" ring, so that it comes back to the same place. Empty: a file in -db.data-path.")

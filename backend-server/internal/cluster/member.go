@@ -81,6 +81,9 @@ func (m *Member) start(ctx context.Context) error {
 			err = m.lifecycle.ChangeState(ctx, state)
 		}
 	}
+	if err == nil {
+		err = m.seeItself(ctx)
+	}
 	if err != nil {
 		// What the role has on disk is missing (R4).
 		m.lifecycle.SetKeepInstanceInTheRingOnShutdown(true)
@@ -113,6 +116,27 @@ func (m *Member) register(ctx context.Context) error {
 		return errors.Join(err, m.stopLifecycle())
 	}
 	return nil
+}
+
+// seeItself waits until this process's own view of the ring, if it has one, has
+// the member: the first write must not come too early.
+func (m *Member) seeItself(ctx context.Context) error {
+	r := m.cluster.rings[m.name]
+	if r == nil {
+		return nil
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s, err := r.ring.GetInstanceState(r.id); err == nil && s == ring.ACTIVE {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
 }
 
 func (m *Member) startRole(ctx context.Context) error {

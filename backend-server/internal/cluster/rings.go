@@ -23,28 +23,34 @@ type trait struct {
 	keepsTokens bool // in a file: what a member owns is worth coming back to
 	replicated  bool
 	quorum      bool // most replicas must answer; else one is enough
-	heartbeat   time.Duration
 	forget      time.Duration
 	shardFlag   string
 }
 
-// tokensPerMember: with 512 random tokens the load of members differs by 4.4 %
-// (one standard deviation), with 128 by 9 %; see docs/operations.md for what
-// they cost.
-const tokensPerMember = 512
+// tokensPerMember: with 128 random tokens and three replicas the load of
+// members differs by 5 % (one standard deviation). With 512 it would be 3 %,
+// for four times the gossip; see docs/operations.md.
+const tokensPerMember = 128
+
+// heartbeat is how often members say that they live. The timeout allows for
+// three that are lost.
+const (
+	heartbeat        = 15 * time.Second
+	heartbeatTimeout = time.Minute
+)
 
 // traits of the rings. Ingesters are forgotten late: what only they have would
 // no longer be missed by readers (R4).
 var traits = map[Name]trait{
 	Ingester: {
 		tokens: tokensPerMember, keepsTokens: true, replicated: true, quorum: true,
-		heartbeat: 5 * time.Second, forget: time.Hour, shardFlag: "distributor.ingestion-tenant-shard-size",
+		forget: time.Hour, shardFlag: "distributor.ingestion-tenant-shard-size",
 	},
 	StoreGateway: {
 		tokens: tokensPerMember, keepsTokens: true, replicated: true,
-		heartbeat: 15 * time.Second, forget: 10 * time.Minute, shardFlag: "store-gateway.tenant-shard-size",
+		forget: 10 * time.Minute, shardFlag: "store-gateway.tenant-shard-size",
 	},
-	Compactor:      {tokens: tokensPerMember, keepsTokens: true, heartbeat: 15 * time.Second, forget: 10 * time.Minute},
-	Distributor:    {tokens: 1, heartbeat: 15 * time.Second, forget: 10 * time.Minute},
-	QueryScheduler: {tokens: 1, heartbeat: 5 * time.Second, forget: 5 * time.Minute},
+	Compactor:      {tokens: tokensPerMember, keepsTokens: true, forget: 10 * time.Minute},
+	Distributor:    {tokens: 1, forget: 10 * time.Minute},
+	QueryScheduler: {tokens: 1, forget: 10 * time.Minute},
 }

@@ -206,21 +206,20 @@ func (l *local) CAS(ctx context.Context, key string, f func(any) (any, bool, err
 	}
 }
 
-// WatchKey implements kv.Client.
+// WatchKey implements kv.Client. It begins with the value that is there, which
+// its caller may have missed.
 func (l *local) WatchKey(ctx context.Context, key string, f func(any) bool) {
-	_, seen, changed := l.load(key)
-	for {
+	for seen := uint64(0); ; {
+		value, version, changed := l.load(key)
+		if version != seen && !f(value) {
+			return
+		}
+		seen = version
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
-		var value any
-		var version uint64
-		if value, version, changed = l.load(key); version != seen && !f(value) {
-			return
-		}
-		seen = version
 	}
 }
 
