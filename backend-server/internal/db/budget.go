@@ -12,9 +12,10 @@ import (
 // Budget bounds the memory that the heads of many databases hold together, and
 // that each of them holds. Before records are added, room for what they may
 // come to is set aside; where there is none, Append waits a little and then
-// refuses. So the heads never hold more than the limit and one batch: a batch
-// gets in either because all of it fits, or because it is the only one on its
-// way and the limit has not been reached yet.
+// refuses. So the heads never hold more than the limit and one batch, and what
+// their tables take ahead of need when they double: a batch gets in either
+// because all of it fits, or because it is the only one on its way and the limit
+// has not been reached yet.
 //
 // It is the owner's part to make room: to flush from PressedAt on.
 type Budget struct {

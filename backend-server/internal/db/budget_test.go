@@ -131,7 +131,9 @@ func TestBudgetHoldsUnderConcurrency(t *testing.T) {
 		}
 		wg.Wait()
 		require.NotZero(t, refused)
-		require.LessOrEqual(t, most, limit+batch)
+		// A table that doubles takes more than the record that makes it.
+		const ahead = limit / 16
+		require.LessOrEqual(t, most, limit+batch+ahead)
 	})
 }
 
