@@ -177,7 +177,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestYAMLIsReadBack(t *testing.T) {
-	cmd, err := Parse([]string{"-server.http-listen-port=9", "-db.head-max-bytes=1GiB", "-wal.sync=interval", "-target=ingester,querier"})
+	cmd, err := Parse([]string{"-server.http-listen-port=9", "-db.head-max-bytes=1GiB", "-wal.sync=interval", "-db.block-compression=none", "-target=ingester,querier"})
 	require.NoError(t, err)
 	text, err := cmd.Config.YAML()
 	require.NoError(t, err)

@@ -204,7 +204,7 @@ func (d *DB) writeBlocks(ctx context.Context, h *openHead, windows []profile.Tim
 	for _, w := range windows {
 		id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
 		h.attempt = append(h.attempt, id)
-		meta, err := block.Write(ctx, d.fs, d.blockDir(id), id, h.Head, w)
+		meta, err := block.WriteWith(ctx, d.fs, d.blockDir(id), id, h.Head, w, block.Options{Compression: d.opts.BlockCompression})
 		if err != nil {
 			return err
 		}

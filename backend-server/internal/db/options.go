@@ -7,6 +7,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 )
@@ -24,8 +25,10 @@ type Options struct {
 	// or come again; 0 stands for ever. Blocks stay at least as long (D3).
 	RetryWindow time.Duration
 	WALSync     wal.SyncMode
-	Logger      *slog.Logger // default: discards
-	Events      Events
+	// BlockCompression is that of new blocks; all can be read. Default: zstd.
+	BlockCompression table.Compression
+	Logger           *slog.Logger // default: discards
+	Events           Events
 }
 
 func (o Options) withDefaults() Options {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/memory"
@@ -18,6 +19,7 @@ type Config struct {
 	HeadMaxBytes     config.Bytes // of all heads together; 0: a share of the memory
 	HeadTenantBytes  config.Bytes // of one tenant's heads; 0: a share of HeadMaxBytes
 	WALSync          wal.SyncMode
+	Compression      table.Compression
 	Disk             DiskConfig
 	// RetryWindow is how old a profile may be that still comes, or comes again;
 	// 0 stands for any age. It is no flag: the distributor's limit decides.
@@ -52,6 +54,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.Var(&c.HeadMaxBytes, "db.head-max-bytes", "Memory for all heads together. From 70% on the largest are cut early; what would go beyond is refused, to be sent again later. 0 means a quarter of the memory limit, which is that of the cgroup or the machine, or GOMEMLIMIT.")
 	f.Var(&c.HeadTenantBytes, "db.head-max-tenant-bytes", "Memory for the heads of one tenant, likewise. 0 means 80% of -db.head-max-bytes.")
 	f.Var(&c.WALSync, "wal.sync", "When a push is answered: always = after fsync; interval = after the write, with an fsync soon after.")
+	f.Var(&c.Compression, "db.block-compression", "How blocks are compressed: zstd, or none, which takes more room and less time to read.")
 	c.Disk.registerFlags(f)
 }
 

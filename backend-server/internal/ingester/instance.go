@@ -81,6 +81,7 @@ func (i *Ingester) openDB(ctx context.Context, tenantID string) (*db.DB, error) 
 		Budget:           i.budget,
 		RetryWindow:      i.cfg.RetryWindow,
 		WALSync:          i.cfg.WALSync,
+		BlockCompression: i.cfg.Compression,
 		Logger:           logger,
 		Events:           i.metrics.events(logger),
 	})

@@ -1,6 +1,8 @@
 package table
 
 import (
+	"fmt"
+
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -37,6 +39,33 @@ const (
 	Zstd Compression = iota
 	None
 )
+
+// String returns the name of c.
+func (c Compression) String() string {
+	if c == None {
+		return "none"
+	}
+	return "zstd"
+}
+
+// Set makes a *Compression a flag.Value.
+func (c *Compression) Set(s string) error {
+	switch s {
+	case "zstd":
+		*c = Zstd
+	case "none":
+		*c = None
+	default:
+		return fmt.Errorf("unknown compression %q; zstd and none are known", s)
+	}
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (c Compression) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *Compression) UnmarshalText(b []byte) error { return c.Set(string(b)) }
 
 func (c Compression) codec() format.CompressionCodec {
 	if c == None {
