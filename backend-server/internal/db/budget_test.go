@@ -100,8 +100,8 @@ func TestBudgetOfATenant(t *testing.T) {
 	})
 }
 
-// Many at once do not get past the bound together: it is passed by one batch at
-// the most.
+// Many at once do not get past the bound together: it is passed by one batch,
+// and what a table that doubles takes ahead of need, at the most.
 func TestBudgetHoldsUnderConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 300_000
