@@ -29,7 +29,9 @@ func NewServer(cfg Config, _ prometheus.Registerer, logger *slog.Logger) (*Serve
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
-func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) { s.grpc.RegisterService(desc, impl) }
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.grpc.RegisterService(desc, impl)
+}
 
 // Listen takes the port.
 func (s *Server) Listen(ctx context.Context) error {
