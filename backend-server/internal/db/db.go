@@ -34,6 +34,8 @@ type DB struct {
 	flushing sync.Mutex
 	// broken says that the active head's log has failed.
 	broken atomic.Bool
+	// source tells this database from all others, see query.Origin.
+	source ulid.ULID
 	// memory is this database's part of opts.Budget, which guards it.
 	memory account
 
@@ -78,6 +80,7 @@ func (h *openHead) logBytes() int64 {
 const (
 	headsDir    = "head"
 	localDir    = "local"
+	sourceFile  = "source"
 	cutFile     = "cut.json"
 	shippedFile = "shipped"
 )
@@ -208,6 +211,7 @@ func (d *DB) Close() error {
 func (d *DB) newHead(ctx context.Context, before ...*openHead) (*openHead, error) {
 	id := ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
 	h := &openHead{Head: head.New(id, nil), dir: d.headDir(id)}
+	h.SetSource(d.source)
 	if err := d.openLog(h); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@
 //
 // # Layout on disk
 //
+//	source                 the ULID that tells this database from others
 //	head/<ULID>/           a head: its log's segments
 //	head/<ULID>/cut.json   the blocks cut from it, once all are whole
 //	local/<ULID>/          blocks (see package block)

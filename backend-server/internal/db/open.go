@@ -41,6 +41,9 @@ func (d *DB) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.readSource(); err != nil {
+		return err
+	}
 	heads, err := d.names(headsDir)
 	if err != nil {
 		return err
@@ -75,6 +78,28 @@ func (d *DB) open(ctx context.Context) error {
 		}
 	}
 	return d.openHeads(ctx, left)
+}
+
+// readSource finds out which database this is; a new one chooses. One whose file
+// is damaged chooses anew, which is no harm: a source holds nothing twice, and
+// so do two of which each has a part of that.
+func (d *DB) readSource() error {
+	name := filepath.Join(d.dir, sourceFile)
+	raw, err := vfs.ReadFile(d.fs, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("source of the database: %w", err)
+	}
+	if err == nil {
+		if d.source, err = ulid.ParseStrict(string(raw)); err == nil {
+			return nil
+		}
+		d.opts.Logger.Error("the file that names the database as a source is damaged; it gets another name", "file", name, "err", err)
+	}
+	d.source = ulid.MustNew(ulid.Timestamp(time.Now()), ulid.DefaultEntropy())
+	if err := vfs.WriteFileAtomic(d.fs, name, []byte(d.source.String())); err != nil {
+		return fmt.Errorf("source of the database: %w", err)
+	}
+	return nil
 }
 
 // readHead returns the cut record of a head, nil if it was not cut, and whether
@@ -195,6 +220,7 @@ func (d *DB) openHeads(ctx context.Context, ids []ulid.ULID) error {
 func (d *DB) replay(ctx context.Context, id ulid.ULID) (h *openHead, sound bool, err error) {
 	start := time.Now()
 	h = &openHead{Head: head.New(id, nil), dir: d.headDir(id)}
+	h.SetSource(d.source)
 	report := Replay{Head: id}
 	report.Log, err = wal.Replay(d.fs, h.dir, func(payload []byte) error {
 		if err := ctx.Err(); err != nil {

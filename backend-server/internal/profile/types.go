@@ -45,6 +45,14 @@ func (t Type) String() string {
 	return strings.Join([]string{t.Name, t.SampleType, t.SampleUnit, t.PeriodType, t.PeriodUnit}, ":")
 }
 
+// IsCounter reports whether a series has running totals of a sample type: what
+// was allocated since the process began, unless the sender has taken the
+// differences. The engine keeps what they grow by.
+func IsCounter(series labels.Labels, sampleType string) bool {
+	return (sampleType == "alloc_objects" || sampleType == "alloc_space") &&
+		series.Get(LabelName) == "memory" && series.Get(LabelDelta) != "false"
+}
+
 // TypeLabels returns series with the labels that name the profile type of the
 // given column added: __profile_type__, __type__, __unit__, __period_type__,
 // __period_unit__.

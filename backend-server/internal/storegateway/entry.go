@@ -71,7 +71,7 @@ func (e *entry) close() error {
 }
 
 // Origin implements query.Queryable.
-func (e *entry) Origin() query.Origin { return query.Origin{ID: e.meta.ID, Parent: e.meta.Parent} }
+func (e *entry) Origin() query.Origin { return e.meta.Origin() }
 
 // TimeRange implements query.Queryable.
 func (e *entry) TimeRange() profile.TimeRange {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
@@ -27,6 +28,8 @@ type Meta struct {
 	ID      ulid.ULID `json:"ulid"`
 	// Parent is the head that the block was cut from.
 	Parent ulid.ULID `json:"parent"`
+	// Source is the database that took the profiles in, see query.Origin.
+	Source ulid.ULID `json:"source,omitzero"`
 	// MinTime and MaxTime are the times of the first and the last profile, in
 	// milliseconds since the epoch, both included.
 	MinTime profile.UnixMilli `json:"minTime"`
@@ -82,6 +85,11 @@ const (
 	sectionNodes      = "nodes"
 	sectionStacks     = "stacks"
 )
+
+// Origin tells which data the block is.
+func (m *Meta) Origin() query.Origin {
+	return query.Origin{ID: m.ID, Parent: m.Parent, Source: m.Source}
+}
 
 // TimeRange is the range of the block's profiles.
 func (m *Meta) TimeRange() profile.TimeRange {

@@ -180,7 +180,7 @@ func (b *Block) OnClose(fn func() error) {
 func (b *Block) Meta() *Meta { return b.meta }
 
 // Origin implements query.Queryable.
-func (b *Block) Origin() query.Origin { return query.Origin{ID: b.meta.ID, Parent: b.meta.Parent} }
+func (b *Block) Origin() query.Origin { return b.meta.Origin() }
 
 // TimeRange implements query.Queryable.
 func (b *Block) TimeRange() profile.TimeRange { return b.meta.TimeRange() }

@@ -55,7 +55,7 @@ func write(ctx context.Context, fsys vfs.FS, dir string, id ulid.ULID, in Input,
 	if err != nil {
 		return nil, fmt.Errorf("block data: %w", err)
 	}
-	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, MinTime: r.End, MaxTime: r.Start}
+	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, Source: in.Origin().Source, MinTime: r.End, MaxTime: r.Start}
 	if meta.Parent == id {
 		meta.Parent = ulid.ULID{}
 	}

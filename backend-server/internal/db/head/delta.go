@@ -28,8 +28,7 @@ import (
 //
 // Totals are not taken apart by span.
 func isCounter(lset labels.Labels, column profile.ValueType) bool {
-	return (column.Type == "alloc_objects" || column.Type == "alloc_space") &&
-		lset.Get(profile.LabelName) == "memory" && lset.Get(profile.LabelDelta) != "false"
+	return profile.IsCounter(lset, column.Type)
 }
 
 // totals are what the next profile of a counter is compared with. Their memory

@@ -26,8 +26,11 @@ type Log interface {
 
 // Head is the newest profiles of one tenant. It is safe for concurrent use.
 type Head struct {
-	id  ulid.ULID
-	log Log
+	id ulid.ULID
+	// source is the database that the head is part of, see query.Origin.
+	source ulid.ULID
+	sealed atomic.Bool
+	log    Log
 
 	postings *tsdb.MemPostings // of indices into mu.series, plus one
 
@@ -69,12 +72,20 @@ func (h *Head) Created() time.Time { return ulid.Time(h.id.Time()) }
 // not run yet.
 func (h *Head) SetLog(log Log) { h.log = log }
 
+// SetSource says which database the head is part of. It is called before the
+// head is used.
+func (h *Head) SetSource(id ulid.ULID) { h.source = id }
+
+// Growing reports whether rows may still be added.
+func (h *Head) Growing() bool { return !h.sealed.Load() }
+
 // Seal gives back the memory that only Append needs. It is for a head that is
 // being cut, when another one begins to grow beside it.
 func (h *Head) Seal() {
 	h.mu.RLock()
 	partitions := h.mu.partitions
 	h.mu.RUnlock()
+	h.sealed.Store(true)
 	for _, p := range partitions {
 		p.mu.Lock()
 		p.in.Release()
@@ -128,7 +139,7 @@ func (h *Head) TimeRange() profile.TimeRange {
 }
 
 // Origin implements query.Queryable.
-func (h *Head) Origin() query.Origin { return query.Origin{ID: h.id} }
+func (h *Head) Origin() query.Origin { return query.Origin{ID: h.id, Source: h.source} }
 
 // Has reports whether the head holds the profile with this key (see Key) of
 // the service.

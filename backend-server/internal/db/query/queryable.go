@@ -41,6 +41,10 @@ type Queryable interface {
 type Origin struct {
 	ID     ulid.ULID // of the block, or of the head
 	Parent ulid.ULID // for a block: the head it was cut from; otherwise zero
+	// Source is the database that took the profiles in. It holds each of them
+	// once; another source may have the same ones. Zero for blocks from before
+	// there were sources.
+	Source ulid.ULID
 }
 
 // Series is one series of one profile type.
