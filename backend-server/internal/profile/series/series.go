@@ -10,10 +10,12 @@ package series
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -86,12 +88,13 @@ type GroupID int
 
 type group struct {
 	labels labels.Labels
-	cells  []cell
+	cells  []Cell
 	sorted int // cells[:sorted] are sorted and distinct
 }
 
-// cell is the values of one point so far.
-type cell struct{ index, sum, count int64 }
+// Cell is the values of one point so far: the sum and number of the profiles of
+// the Index-th point of the grid.
+type Cell struct{ Index, Sum, Count int64 }
 
 // NewBuilder returns a Builder of series that are told apart by the given
 // labels; without any, all values are one series without labels.
@@ -127,19 +130,50 @@ func (b *Builder) Add(ls labels.Labels, t profile.UnixMilli, value int64) {
 // AddTo is Add for many values of one series.
 func (b *Builder) AddTo(id GroupID, t profile.UnixMilli, value int64) {
 	if b.grid.Range().Contains(t) {
-		b.groups[id].add(cell{b.grid.index(t), value, 1})
+		b.groups[id].add(Cell{b.grid.index(t), value, 1})
 	}
 }
 
-// Merge adds all that o holds, which must have been made with the same grid,
-// labels and aggregation.
+// Merge adds all that o holds, which stays as it is. It must have been made with
+// the same labels and aggregation, and the same grid or some of its points.
 func (b *Builder) Merge(o *Builder) {
-	for _, g := range o.groups {
-		id := b.Group(g.labels)
-		for _, c := range g.cells {
+	first := b.grid.index(o.grid.Start)
+	for i := range o.groups {
+		id := b.Group(o.groups[i].labels)
+		for _, c := range o.groups[i].cells {
+			c.Index += first
 			b.groups[id].add(c)
 		}
 	}
+}
+
+// Cells returns what the builder holds, by group: points that are distinct and
+// in order of time. They must not be changed, and nothing be added meanwhile.
+func (b *Builder) Cells() iter.Seq2[labels.Labels, []Cell] {
+	return func(yield func(labels.Labels, []Cell) bool) {
+		for i := range b.groups {
+			g := &b.groups[i]
+			g.compact()
+			if len(g.cells) > 0 && !yield(g.labels, g.cells) {
+				return
+			}
+		}
+	}
+}
+
+// AddCells adds what Cells of a builder with the same grid returned.
+func (b *Builder) AddCells(ls labels.Labels, cells []Cell) error {
+	points := b.grid.Points()
+	for _, c := range cells {
+		if c.Index < 0 || c.Index >= points || c.Count < 1 {
+			return fault.New(fault.Corrupt, "series: point %d of %d has the sum of %d profiles", c.Index, points, c.Count)
+		}
+	}
+	id := b.Group(ls)
+	for _, c := range cells {
+		b.groups[id].add(c)
+	}
+	return nil
 }
 
 // Bytes estimates the memory held.
@@ -161,8 +195,8 @@ const (
 // compactAt is the least number of loose cells worth sorting.
 const compactAt = 256
 
-func (g *group) add(c cell) {
-	if n := len(g.cells); n > 0 && g.cells[n-1].index == c.index {
+func (g *group) add(c Cell) {
+	if n := len(g.cells); n > 0 && g.cells[n-1].Index == c.Index {
 		g.cells[n-1].merge(c)
 		return
 	}
@@ -172,17 +206,17 @@ func (g *group) add(c cell) {
 	}
 }
 
-func (c *cell) merge(o cell) {
-	c.sum, _ = profile.AddSaturating(c.sum, o.sum)
-	c.count += o.count
+func (c *Cell) merge(o Cell) {
+	c.Sum, _ = profile.AddSaturating(c.Sum, o.Sum)
+	c.Count += o.Count
 }
 
 // compact sorts the cells and merges those of the same point.
 func (g *group) compact() {
-	slices.SortFunc(g.cells, func(a, b cell) int { return cmp.Compare(a.index, b.index) })
+	slices.SortFunc(g.cells, func(a, b Cell) int { return cmp.Compare(a.Index, b.Index) })
 	out := g.cells[:0]
 	for _, c := range g.cells {
-		if n := len(out); n > 0 && out[n-1].index == c.index {
+		if n := len(out); n > 0 && out[n-1].Index == c.Index {
 			out[n-1].merge(c)
 		} else {
 			out = append(out, c)
@@ -233,18 +267,18 @@ func (b *Builder) rank(g *group) ranking {
 		if b.agg == Average {
 			r.mean += c.average()
 		} else {
-			r.sum, _ = profile.AddSaturating(r.sum, c.sum)
+			r.sum, _ = profile.AddSaturating(r.sum, c.Sum)
 		}
 	}
 	return r
 }
 
-func (c cell) average() float64 { return float64(c.sum) / float64(c.count) }
+func (c Cell) average() float64 { return float64(c.Sum) / float64(c.Count) }
 
-func (b *Builder) points(cells []cell) []Point {
+func (b *Builder) points(cells []Cell) []Point {
 	out := make([]Point, len(cells))
 	for i, c := range cells {
-		out[i] = Point{Time: b.grid.Start + profile.UnixMilli(c.index*b.grid.StepMillis), Value: float64(c.sum)}
+		out[i] = Point{Time: b.grid.Start + profile.UnixMilli(c.Index*b.grid.StepMillis), Value: float64(c.Sum)}
 		if b.agg == Average {
 			out[i].Value = c.average()
 		}

@@ -100,18 +100,27 @@ func (d *decoder) uvarint(what string) uint64 {
 }
 
 func (d *decoder) node() (name string, self int64, children uint64) {
+	return d.text(), d.value(), d.uvarint("number of children")
+}
+
+func (d *decoder) text() string {
 	length := d.uvarint("length of a name")
 	if length > uint64(len(d.rest)) {
 		d.fail("a name of %d bytes, but %d are left", length, len(d.rest))
-		return "", 0, 0
+		return ""
 	}
+	var name string
 	name, d.rest = string(d.rest[:length]), d.rest[length:]
-	value := d.uvarint("value of a node")
-	if value > math.MaxInt64 {
-		d.fail("a value of %d", value)
-		return "", 0, 0
+	return name
+}
+
+func (d *decoder) value() int64 {
+	v := d.uvarint("value of a node")
+	if v > math.MaxInt64 {
+		d.fail("a value of %d", v)
+		return 0
 	}
-	return name, int64(value), d.uvarint("number of children")
+	return int64(v)
 }
 
 // expect notes that n children of parent are still to come.

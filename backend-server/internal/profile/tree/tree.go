@@ -79,6 +79,11 @@ func (t *Tree) like(n int) *Tree {
 	return out
 }
 
+// Clone returns a copy of t that shares its names.
+func (t *Tree) Clone() *Tree {
+	return &Tree{Saturated: t.Saturated, nodes: slices.Clone(t.nodes), self: slices.Clone(t.self), names: t.names, texts: t.texts}
+}
+
 // append adds a node that is known to be new, without a table.
 func (t *Tree) append(parent NodeID, name NameID) NodeID {
 	t.nodes = append(t.nodes, node{parent, name})
