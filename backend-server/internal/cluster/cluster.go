@@ -202,7 +202,7 @@ func (c *Cluster) gossipConfig() (*memberlist.KVConfig, error) {
 		cfg.NotifyInterval = t.gossip
 		cfg.LeaveTimeout, cfg.BroadcastTimeoutForLocalUpdatesOnShutdown = t.pushPull, t.pushPull
 	}
-	if g.TLS() {
+	if g.TLS.On() {
 		return cfg, c.encrypt(cfg)
 	}
 	return cfg, nil

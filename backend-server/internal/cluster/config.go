@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/certs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
 )
 
@@ -31,7 +32,8 @@ type Gossip struct {
 	Join          config.List
 	ClusterLabel  string
 
-	TLSCert, TLSKey, TLSCA, TLSServerName string
+	TLS           certs.Files
+	TLSServerName string
 }
 
 // Instance is who this process is, on every ring.
@@ -82,7 +84,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Gossip.registerFlags(f)
 	host, _ := os.Hostname() // Validate finds an empty one
 	f.StringVar(&c.Instance.ID, "instance.id", host, "Name of this process in the cluster; no two may have the same. A process that comes back keeps its place by it.")
-	f.StringVar(&c.Instance.Addr, "instance.addr", "", "Host, or host:port, at which other processes reach this one. Empty: the address that gossip advertises, with the port of -server.http-listen-port.")
+	f.StringVar(&c.Instance.Addr, "instance.addr", "", "Host, or host:port, at which other processes reach this one. Empty: the address that gossip advertises, with the port of -server.grpc-listen-port.")
 	f.StringVar(&c.Instance.Zone, "instance.zone", "", "Zone, such as a rack or data centre, that fails as a whole.")
 	for _, name := range Names() {
 		c.rings()[name].registerFlags(name, f)
@@ -96,9 +98,7 @@ func (g *Gossip) registerFlags(f *flag.FlagSet) {
 	f.IntVar(&g.AdvertisePort, "memberlist.advertise-port", 0, "Port that others use for gossip with this process. 0: the one it listens on.")
 	f.Var(&g.Join, "memberlist.join", "Members to find the cluster by: host:port, or the name of all of them as dns+host:port, dnssrv+name or dnssrvnoa+name. May be repeated; may name this process itself. Without it the process is alone and opens no port for gossip.")
 	f.StringVar(&g.ClusterLabel, "memberlist.cluster-label", "", "Label that all members of a cluster share; gossip with another label is ignored. Keeps clusters apart that could reach each other.")
-	f.StringVar(&g.TLSCert, "memberlist.tls-cert-path", "", "Certificate for gossip, for both directions. With it, all members must prove who they are. Read again when it changes.")
-	f.StringVar(&g.TLSKey, "memberlist.tls-key-path", "", "Key of the certificate for gossip. Read again when it changes.")
-	f.StringVar(&g.TLSCA, "memberlist.tls-ca-path", "", "Certificates of the authorities that may sign those of members.")
+	g.TLS.RegisterFlags(f, "memberlist.tls", "for gossip, for both directions. With it, all members must prove who they are.", "Certificates of the authorities that may sign those of members.")
 	f.StringVar(&g.TLSServerName, "memberlist.tls-server-name", "", "Name that the certificates of members must have. Empty: their IP address.")
 }
 
@@ -196,18 +196,8 @@ func (g *Gossip) validate() []error {
 	if len(g.ClusterLabel) > maxLabel {
 		bad("cluster-label", g.ClusterLabel, fmt.Sprintf("at most %d bytes", maxLabel))
 	}
-	if g.TLS() {
-		for _, f := range []struct{ flag, file string }{{"tls-cert-path", g.TLSCert}, {"tls-key-path", g.TLSKey}, {"tls-ca-path", g.TLSCA}} {
-			if f.file == "" {
-				bad(f.flag, f.file, "a file: gossip with TLS needs certificate, key and authorities")
-			}
-		}
-	}
-	return problems
+	return append(problems, g.TLS.Validate("memberlist.tls", true)...)
 }
-
-// TLS reports whether gossip is encrypted.
-func (g *Gossip) TLS() bool { return g.TLSCert != "" || g.TLSKey != "" || g.TLSCA != "" }
 
 // joinProblem says what is wanted instead of a member to join, or "".
 func joinProblem(member string) string {

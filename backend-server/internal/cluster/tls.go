@@ -9,12 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/grafana/dskit/kv/memberlist"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/certs"
 )
 
 // front encrypts gossip that comes in. dskit's transport proves itself to those
@@ -29,7 +30,7 @@ import (
 // gossip without a certificate.
 type front struct {
 	logger   *slog.Logger
-	certs    *certs
+	certs    *certs.Reloader
 	listener net.Listener
 	inner    string // address of dskit's transport
 
@@ -46,8 +47,8 @@ const (
 // encrypt makes gossip go through a front.
 func (c *Cluster) encrypt(cfg *memberlist.KVConfig) error {
 	g := c.cfg.Gossip
-	keys := &certs{cert: g.TLSCert, key: g.TLSKey, ca: g.TLSCA, logger: c.deps.Logger, failed: c.metrics.reloadFails.Inc}
-	if _, err := keys.config(nil); err != nil {
+	keys, err := certs.New(g.TLS, c.deps.Logger.With("port", "gossip"), c.metrics.reloadFails.Inc)
+	if err != nil {
 		return fmt.Errorf("TLS of gossip (-memberlist.tls-cert-path, -tls-key-path, -tls-ca-path): %w", err)
 	}
 	addr, err := c.advertised()
@@ -67,7 +68,7 @@ func (c *Cluster) encrypt(cfg *memberlist.KVConfig) error {
 	}
 	t := &cfg.TCPTransport
 	t.BindAddrs, t.BindPort, t.TLSEnabled = []string{loopback}, port, true
-	t.TLS.CertPath, t.TLS.KeyPath, t.TLS.CAPath, t.TLS.ServerName = g.TLSCert, g.TLSKey, g.TLSCA, g.TLSServerName
+	t.TLS.CertPath, t.TLS.KeyPath, t.TLS.CAPath, t.TLS.ServerName = g.TLS.Cert, g.TLS.Key, g.TLS.CA, g.TLSServerName
 	t.TLS.MinVersion, t.TLS.Reader = "VersionTLS13", keys
 	ctx, cancel := context.WithCancel(context.Background())
 	c.front = &front{
@@ -112,13 +113,16 @@ func (f *front) pass(raw net.Conn) {
 	_ = raw.SetDeadline(time.Now().Add(exchangeTimeout))
 	ctx, cancel := context.WithTimeout(f.ctx, handshakeTimeout)
 	defer cancel()
-	caller := tls.Server(raw, &tls.Config{GetConfigForClient: f.certs.config, MinVersion: tls.VersionTLS13})
+	caller := tls.Server(raw, &tls.Config{GetConfigForClient: f.certs.Server, MinVersion: tls.VersionTLS13})
 	if err := caller.HandshakeContext(ctx); err != nil {
 		f.logger.Warn("gossip refused", "from", raw.RemoteAddr().String(), "err", err)
 		return
 	}
-	dialer := tls.Dialer{Config: f.certs.inner()}
-	to, err := dialer.DialContext(ctx, "tcp", f.inner)
+	cfg, err := f.inside()
+	if err != nil {
+		return
+	}
+	to, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", f.inner)
 	if err != nil {
 		f.logger.Debug("gossip came too early or too late", "err", err)
 		return
@@ -153,99 +157,13 @@ func (f *front) close() {
 	f.running.Wait()
 }
 
-// certs reads certificate files, again when they change.
-type certs struct {
-	cert, key, ca string
-	logger        *slog.Logger
-	failed        func()
-
-	mu   sync.Mutex
-	seen [3]stamp // of the files when they were last read
-	last *tls.Config
-	pem  map[string][]byte // what last was made of, by file
-}
-
-// ReadSecret implements dskit's SecretReader: our transport asks it for the
-// files at each call that it makes, and gets the last good ones.
-func (c *certs) ReadSecret(file string) ([]byte, error) {
-	if _, err := c.config(nil); err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pem[file], nil
-}
-
-type stamp struct {
-	changed time.Time
-	size    int64
-}
-
-// config returns the settings for a caller. It is tls.Config's
-// GetConfigForClient.
-func (c *certs) config(*tls.ClientHelloInfo) (*tls.Config, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	seen, err := c.stamps()
-	if err == nil && seen == c.seen && c.last != nil {
-		return c.last, nil
-	}
-	var fresh *tls.Config
-	var pem map[string][]byte
-	if err == nil {
-		fresh, pem, err = c.read()
-	}
-	switch {
-	case err == nil:
-		c.seen, c.last, c.pem = seen, fresh, pem
-	case c.last == nil:
-		return nil, err
-	case seen != c.seen:
-		c.seen = seen // say so once a change
-		c.failed()
-		c.logger.Error("changed certificate for gossip cannot be used; the one before stays", "err", err)
-	}
-	return c.last, nil
-}
-
-func (c *certs) stamps() (out [3]stamp, err error) {
-	for i, name := range []string{c.cert, c.key, c.ca} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return out, err
-		}
-		out[i] = stamp{info.ModTime(), info.Size()}
-	}
-	return out, nil
-}
-
-func (c *certs) read() (*tls.Config, map[string][]byte, error) {
-	pem := map[string][]byte{}
-	for _, file := range []string{c.cert, c.key, c.ca} {
-		var err error
-		if pem[file], err = os.ReadFile(file); err != nil {
-			return nil, nil, err
-		}
-	}
-	pair, err := tls.X509KeyPair(pem[c.cert], pem[c.key])
+// inside returns the settings for calling our own transport.
+func (f *front) inside() (*tls.Config, error) {
+	cfg, err := f.certs.Client()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s, %s: %w", c.cert, c.key, err)
+		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem[c.ca]) {
-		return nil, nil, fmt.Errorf("%s holds no certificate", c.ca)
-	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: pool,
-		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
-	}, pem, nil
-}
-
-// inner returns the settings for calling our own transport.
-func (c *certs) inner() *tls.Config {
-	c.mu.Lock()
-	roots := c.last.ClientCAs
-	c.mu.Unlock()
+	roots := cfg.RootCAs
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// The name would be that of the outer address. The chain is verified.
@@ -258,5 +176,5 @@ func (c *certs) inner() *tls.Config {
 			_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: rest})
 			return err
 		},
-	}
+	}, nil
 }

@@ -2,14 +2,7 @@ package cluster
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,62 +12,21 @@ import (
 	"github.com/grafana/dskit/services"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/certs"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/certs/certstest"
 )
 
-// authority signs certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a := &authority{t: t, cert: cert, key: key, file: filepath.Join(t.TempDir(), "ca.pem")}
-	a.write(a.file, "CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) write(file, kind string, der []byte) {
-	require.NoError(a.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-}
-
-// sign writes a certificate for an address into dir, and returns the flags.
-func (a *authority) sign(dir, host string, serial int64) []string {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP(host)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, key.Public(), a.key)
-	require.NoError(a.t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
-	a.write(filepath.Join(dir, "cert.pem"), "CERTIFICATE", der)
-	a.write(filepath.Join(dir, "key.pem"), "PRIVATE KEY", private)
-	return []string{
-		"-memberlist.tls-cert-path=" + filepath.Join(dir, "cert.pem"), "-memberlist.tls-key-path=" + filepath.Join(dir, "key.pem"),
-		"-memberlist.tls-ca-path=" + a.file,
-	}
+// flags are the settings for gossip with files.
+func flags(f certs.Files) []string {
+	return []string{"-memberlist.tls-cert-path=" + f.Cert, "-memberlist.tls-key-path=" + f.Key, "-memberlist.tls-ca-path=" + f.CA}
 }
 
 func encrypted(t *testing.T) {
-	l, ca := newLAN(t, 10), newAuthority(t)
+	l, ca := newLAN(t, 10), certstest.New(t)
 	dir := t.TempDir()
-	p1 := l.process(1, Role{}, ca.sign(dir, l.host(1), 7)...).up()
-	p2 := l.process(2, Role{}, ca.sign(t.TempDir(), l.host(2), 8)...).up()
+	p1 := l.process(1, Role{}, flags(ca.Sign(dir, l.host(1), 7))...).up()
+	p2 := l.process(2, Role{}, flags(ca.Sign(t.TempDir(), l.host(2), 8))...).up()
 	p1.willSee("p1 ACTIVE, p2 ACTIVE")
 	p2.willSee("p1 ACTIVE, p2 ACTIVE")
 
@@ -82,9 +34,9 @@ func encrypted(t *testing.T) {
 	stranger := l.process(3, Role{})
 	require.NoError(t, services.StartAndAwaitRunning(context.Background(), stranger.Cluster))
 	t.Cleanup(func() { require.NoError(t, services.StopAndAwaitTerminated(context.Background(), stranger.Cluster)) })
-	other := newAuthority(t)
+	other := certstest.New(t)
 	otherDir := t.TempDir()
-	other.sign(otherDir, l.host(3), 9)
+	other.Sign(otherDir, l.host(3), 9)
 	wrong, err := tls.LoadX509KeyPair(filepath.Join(otherDir, "cert.pem"), filepath.Join(otherDir, "key.pem"))
 	require.NoError(t, err)
 	for _, certs := range [][]tls.Certificate{nil, {wrong}} {
@@ -102,7 +54,7 @@ func encrypted(t *testing.T) {
 		return got
 	}
 	require.EqualValues(t, 7, serial())
-	ca.sign(dir, l.host(1), 77)
+	ca.Sign(dir, l.host(1), 77)
 	require.EqualValues(t, 77, serial())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("torn"), 0o600))
 	require.EqualValues(t, 77, serial())
@@ -115,10 +67,8 @@ func encrypted(t *testing.T) {
 
 // dial connects with a member's gossip port and returns the serial number of
 // the certificate that it shows.
-func dial(host string, ca *authority, certs []tls.Certificate) (int64, error) {
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	conn, err := tls.Dial("tcp", net.JoinHostPort(host, gossipPort), &tls.Config{RootCAs: roots, Certificates: certs, MinVersion: tls.VersionTLS13})
+func dial(host string, ca *certstest.Authority, certs []tls.Certificate) (int64, error) {
+	conn, err := tls.Dial("tcp", net.JoinHostPort(host, gossipPort), &tls.Config{RootCAs: ca.Pool(), Certificates: certs, MinVersion: tls.VersionTLS13})
 	if err != nil {
 		return 0, err
 	}
