@@ -68,10 +68,10 @@ func appendColumn[T number](dst []byte, c []T, least int) []byte {
 }
 
 // readColumn reads a column of n elements into c, whose memory it uses if it
-// is enough, and returns it with the bitwise or of all elements. least is 1
+// is enough, and returns it with the largest element. least is 1
 // where an element must cost something (F2), else 0. After an error the column
 // is empty.
-func readColumn[T number](r *reader, c []T, n, least int, what string) (_ []T, all T) {
+func readColumn[T number](r *reader, c []T, n, least int, what string) (_ []T, most T) {
 	width := int(r.byte(what))
 	switch width {
 	case 0, 1, 2, 4, 8:
@@ -96,17 +96,17 @@ func readColumn[T number](r *reader, c []T, n, least int, what string) (_ []T, a
 	case 1:
 		for i, v := range b[:len(c)] {
 			c[i] = T(v)
-			all |= T(v)
+			most = max(most, T(v))
 		}
 	case 2:
 		for i := range c {
 			v := T(binary.LittleEndian.Uint16(b))
-			b, c[i], all = b[2:], v, all|v
+			b, c[i], most = b[2:], v, max(most, v)
 		}
 	case 4:
 		for i := range c {
 			v := T(binary.LittleEndian.Uint32(b))
-			b, c[i], all = b[4:], v, all|v
+			b, c[i], most = b[4:], v, max(most, v)
 		}
 	case 8:
 		for i := range c {
@@ -115,10 +115,10 @@ func readColumn[T number](r *reader, c []T, n, least int, what string) (_ []T, a
 				r.fail("%s: element %d is %d; it must fit into 32 bits", what, i, v)
 				return c[:0], 0
 			}
-			b, c[i], all = b[8:], T(v), all|T(v)
+			b, c[i], most = b[8:], T(v), max(most, T(v))
 		}
 	}
-	return c, all
+	return c, most
 }
 
 // sized returns a slice of n elements that may hold anything, in s's memory if

@@ -120,8 +120,8 @@ func (d *Decoder) column(n, least int, what string) []uint64 {
 
 // indices is column for indices below limit.
 func (d *Decoder) indices(n, least, limit int, what string) []uint64 {
-	c, all := readColumn(&d.r, d.scratch, n, least, what)
-	below(&d.r, c, all, limit, what)
+	c, most := readColumn(&d.r, d.scratch, n, least, what)
+	below(&d.r, c, most, limit, what)
 	if d.scratch = c; d.r.err != nil {
 		return c[:0]
 	}

@@ -3,6 +3,7 @@ package flat
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
@@ -84,17 +85,9 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// below reports an index that is not below n. max is the bitwise or of indices,
-// which is below a power of two if they are; only if it is not below n need they
-// be looked at one by one.
-func below[T number](r *reader, c []T, or T, n int, what string) {
-	if r.err != nil || uint64(or) < uint64(n) {
-		return
-	}
-	for i, v := range c {
-		if uint64(v) >= uint64(n) {
-			r.fail("%s[%d] is %d; there are %d", what, i, v, n)
-			return
-		}
+// below reports an index that is not below n, most being the largest of c.
+func below[T number](r *reader, c []T, most T, n int, what string) {
+	if r.err == nil && len(c) > 0 && uint64(most) >= uint64(n) {
+		r.fail("%s[%d] is %d; there are %d", what, slices.Index(c, most), most, n)
 	}
 }

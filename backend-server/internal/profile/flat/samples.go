@@ -17,8 +17,8 @@ func (d *Decoder) samples(p *profile.Profile, n int) {
 	// The frames of earlier records stay where they are.
 	first := len(p.Frames)
 	p.Frames = extend(p.Frames, frames)
-	part, all := readColumn(&d.r, p.Frames[first:first:len(p.Frames)], frames, 1, "samples.frames")
-	below(&d.r, part, all, len(p.Locations), "samples.frames")
+	part, most := readColumn(&d.r, p.Frames[first:first:len(p.Frames)], frames, 1, "samples.frames")
+	below(&d.r, part, most, len(p.Locations), "samples.frames")
 	d.values(p, from, n)
 	out := p.Samples[from:]
 	for i, v := range d.column(n, 0, "samples.span_id") {
