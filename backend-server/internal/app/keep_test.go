@@ -56,7 +56,7 @@ func startStores(ctx context.Context, fsys vfs.FS, dir string, bkt objstore.Buck
 		Shipped:  func(ctx context.Context, tenantID string, id ulid.ULID) { s.gateway.Notify(ctx, tenantID, id) },
 		InBucket: s.gateway.Holds,
 	})
-	s.querier = querier.New(cfg.Querier, store(s.ingester.View), store(s.gateway.View))
+	s.querier = querier.New(querier.NewAlone(querier.NewEngine(cfg.Querier), s.ingester.View, s.gateway.View))
 	if err := s.gateway.Sync(ctx); err != nil {
 		return nil, err
 	}

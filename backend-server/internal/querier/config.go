@@ -20,6 +20,9 @@ const (
 	// callShare is the part of the memory limit that remembered call trees may
 	// use.
 	callShare = 16
+	// digestShare is the part of the memory limit that remembered digests of
+	// blocks may use.
+	digestShare = 64
 )
 
 // RegisterFlags declares the flags of the querier, with their defaults.
@@ -35,6 +38,8 @@ func (c *Config) Validate() []error {
 	}
 	return nil
 }
+
+func (c *Config) digestBytes() int64 { return memory.Limit() / digestShare }
 
 func (c *Config) limits() query.Limits {
 	return query.Limits{QueryBytes: int64(c.MaxQueryBytes), CallBytes: memory.Limit() / callShare}

@@ -28,7 +28,7 @@ func TestMemoryOfAQuery(t *testing.T) {
 	typ, err := profile.ParseType(cpu)
 	require.NoError(t, err)
 	sel := query.Selection{Type: typ, Range: profile.TimeRange{Start: 100, End: 200}}
-	q := New(Config{MaxQueryBytes: 1}, &store{units: []query.Queryable{head(1)}})
+	q := New(NewAlone(NewEngine(Config{MaxQueryBytes: 1}), (&store{units: []query.Queryable{head(1)}}).view))
 	_, err = q.Tree(anonymous(), sel)
 	require.True(t, fault.Is(err, fault.TooLarge), "%v", err)
 	_, err = q.Functions(anonymous(), sel)

@@ -16,6 +16,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
 const cpu = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
@@ -86,16 +87,25 @@ type store struct {
 	asked  bool
 }
 
-func (s *store) View(_ context.Context, tenantID string, r profile.TimeRange) (View, error) {
+func (s *store) view(_ context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error) {
 	s.tenant, s.r, s.asked = tenantID, r, true
 	if s.after != nil && !s.after.asked {
-		return View{}, errors.New("asked out of turn")
+		return nil, nil, errors.New("asked out of turn")
 	}
 	if s.err != nil {
-		return View{}, s.err
+		return nil, nil, s.err
 	}
 	s.open++
-	return View{Units: s.units, Release: func() { s.open-- }}, nil
+	return s.units, func() { s.open-- }, nil
+}
+
+// alone returns a Querier over stores.
+func alone(stores ...*store) *Querier {
+	var views []replica.View
+	for _, s := range stores {
+		views = append(views, s.view)
+	}
+	return New(NewAlone(NewEngine(Config{}), views...))
 }
 
 func names(units []query.Queryable) []string {
@@ -159,7 +169,7 @@ func anonymous() context.Context { return tenant.With(context.Background(), tena
 func TestAnswersFromAllStoresOnce(t *testing.T) {
 	ingester := &store{units: []query.Queryable{head(1), block("local", 4, 3)}}
 	gateway := &store{units: []query.Queryable{block("b", 2, 1), block("bucket", 4, 3), block("old", 6, 5)}, after: ingester}
-	q := New(Config{}, ingester, gateway)
+	q := alone(ingester, gateway)
 	typ, err := profile.ParseType(cpu)
 	require.NoError(t, err)
 	r := profile.TimeRange{Start: 100, End: 200}
@@ -206,7 +216,7 @@ func TestAnswersFromAllStoresOnce(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	ingester, gateway := &store{}, &store{err: fault.New(fault.Unavailable, "starting")}
-	q := New(Config{}, ingester, gateway)
+	q := alone(ingester, gateway)
 	_, err := q.Types(anonymous(), profile.TimeRange{})
 	require.True(t, fault.Is(err, fault.Unavailable))
 	require.Zero(t, ingester.open, "released although the next store failed")
@@ -216,7 +226,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestNoStoreHasData(t *testing.T) {
-	q := New(Config{}, &store{}, &store{})
+	q := alone(&store{}, &store{})
 	got, err := q.Tree(anonymous(), query.Selection{})
 	require.NoError(t, err)
 	require.Zero(t, got.Total())

@@ -52,7 +52,7 @@ type part struct {
 // time, and calls done, at the same time as well, for each that has any sum.
 // What done is given it has to release.
 func sumParts(ctx context.Context, qs []Queryable, sel *Selection, b *budget, done func(context.Context, *part, *stackSums) error) error {
-	matchers := sel.matchers()
+	matchers := sel.AllMatchers()
 	plans, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) ([]*part, error) {
 		series, err := q.Select(ctx, matchers...)
 		if err != nil {

@@ -25,6 +25,16 @@ func TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelection) ([]ser
 
 // TimeSeries returns totals of profiles over time.
 func (e *Engine) TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelection) ([]series.Series, error) {
+	b, err := e.SeriesBuilder(ctx, qs, sel)
+	if err != nil {
+		return nil, err
+	}
+	return b.Build(sel.Limit), nil
+}
+
+// SeriesBuilder returns totals over time that others can be added to. The limit
+// of sel is not applied.
+func (e *Engine) SeriesBuilder(ctx context.Context, qs []Queryable, sel SeriesSelection) (*series.Builder, error) {
 	sel.Range = sel.Grid.Range()
 	memory := e.budget()
 	how := series.Sum
@@ -42,7 +52,7 @@ func (e *Engine) TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelec
 	for _, b := range parts {
 		out.Merge(b)
 	}
-	return out.Build(sel.Limit), nil
+	return out, nil
 }
 
 // groupedUse is what a query takes of a row series, for one group.
@@ -52,7 +62,7 @@ type groupedUse struct {
 }
 
 func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series.Builder, memory *budget) error {
-	list, err := q.Select(ctx, sel.matchers()...)
+	list, err := q.Select(ctx, sel.AllMatchers()...)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ type Selection struct {
 	ProfileIDs []uint64
 }
 
-func (s *Selection) matchers() []*labels.Matcher {
+// AllMatchers returns the matchers with one more, for the profile type.
+func (s *Selection) AllMatchers() []*labels.Matcher {
 	return append(slices.Clip(s.Matchers), labels.MustNewMatcher(labels.MatchEqual, profile.LabelProfileType, s.Type.String()))
 }
 

@@ -1,0 +1,164 @@
+package replica
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+)
+
+// Digester takes snapshots and remembers the digests of blocks, which do not
+// change. It may be used by many goroutines.
+type Digester struct {
+	limit int64
+
+	mu     sync.Mutex
+	blocks map[ulid.ULID]*blockDigests
+	bytes  int64
+}
+
+// NewDigester returns a Digester that remembers no more than limit bytes.
+func NewDigester(limit int64) *Digester {
+	return &Digester{limit: limit, blocks: map[ulid.ULID]*blockDigests{}}
+}
+
+// blockDigests are the digests of row series of a block, over all of its time.
+type blockDigests struct{ byRows map[rowsKey][]digestedPart }
+
+// Memory of what is remembered, about.
+const (
+	perBlock     = 128
+	perRowSeries = 96
+	perPart      = 40
+)
+
+// parts returns the digests of the row series that a unit selects.
+func (d *Digester) parts(ctx context.Context, u *unit) ([]digestedPart, error) {
+	keys := make([]rowsKey, 0, len(u.series))
+	for _, s := range u.series {
+		keys = append(keys, rowsKey{s.Partition, s.Rows})
+	}
+	keys = slices.Compact(keys) // series are sorted
+	has := u.TimeRange()
+	if u.growing || u.in.Start > has.Start || u.in.End < has.End {
+		return digest(ctx, u, keys)
+	}
+	known, missing := d.known(u.Origin().ID, keys)
+	if len(missing) > 0 {
+		fresh, err := digest(ctx, u, missing)
+		if err != nil {
+			return nil, err
+		}
+		d.remember(u.Origin().ID, missing, fresh)
+		known = append(known, fresh...)
+		slices.SortFunc(known, digestedPart.compare)
+	}
+	return known, nil
+}
+
+func (p digestedPart) compare(o digestedPart) int {
+	return cmp.Or(p.rowsKey.compare(o.rowsKey), cmp.Compare(p.window, o.window))
+}
+
+// known returns the digests that are remembered, sorted, and the row series of
+// which none are.
+func (d *Digester) known(id ulid.ULID, keys []rowsKey) (known []digestedPart, missing []rowsKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.blocks[id]
+	if b == nil {
+		return nil, keys
+	}
+	known = make([]digestedPart, 0, len(keys))
+	for _, key := range keys {
+		if parts, ok := b.byRows[key]; ok {
+			known = append(known, parts...)
+		} else {
+			missing = append(missing, key)
+		}
+	}
+	return known, missing
+}
+
+// remember keeps the digests of row series. To make room, any others go.
+func (d *Digester) remember(id ulid.ULID, keys []rowsKey, parts []digestedPart) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.blocks[id]
+	if b == nil {
+		b = &blockDigests{byRows: map[rowsKey][]digestedPart{}}
+		d.blocks[id] = b
+		d.bytes += perBlock
+	}
+	for _, key := range keys {
+		if _, ok := b.byRows[key]; ok {
+			continue
+		}
+		from, _ := slices.BinarySearchFunc(parts, key, func(p digestedPart, k rowsKey) int { return p.rowsKey.compare(k) })
+		to := from
+		for to < len(parts) && parts[to].rowsKey == key {
+			to++
+		}
+		b.byRows[key] = slices.Clone(parts[from:to])
+		d.bytes += perRowSeries + int64(to-from)*perPart
+	}
+	for other, o := range d.blocks {
+		if d.bytes <= d.limit {
+			break
+		}
+		d.bytes -= o.size()
+		delete(d.blocks, other)
+	}
+}
+
+func (b *blockDigests) size() int64 {
+	n := int64(perBlock)
+	for _, parts := range b.byRows {
+		n += perRowSeries + int64(len(parts))*perPart
+	}
+	return n
+}
+
+// digest reads the rows of row series, without their samples. The result is
+// sorted.
+func digest(ctx context.Context, u *unit, keys []rowsKey) ([]digestedPart, error) {
+	sums := map[digestKey]*Digest{}
+	var last *Digest
+	var lastKey digestKey
+	for i := 0; i < len(keys); {
+		req := query.ScanRequest{Partition: keys[i].partition, Range: u.in, TotalsOnly: true}
+		for ; i < len(keys) && keys[i].partition == req.Partition; i++ {
+			req.Rows = append(req.Rows, keys[i].rows)
+		}
+		err := u.Queryable.Scan(ctx, req, func(row *query.Row) error {
+			key := digestKey{rowsKey{req.Partition, row.Rows}, windowOf(row.Time)}
+			if last == nil || key != lastKey {
+				if last = sums[key]; last == nil {
+					last = new(Digest)
+					sums[key] = last
+				}
+				lastKey = key
+			}
+			last.add(row.ID, row.Total)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := make([]digestedPart, 0, len(sums))
+	for key, sum := range sums {
+		out = append(out, digestedPart{key.rowsKey, key.window, *sum})
+	}
+	slices.SortFunc(out, digestedPart.compare)
+	return out, nil
+}
+
+type digestKey struct {
+	rowsKey
+	window int64
+}
