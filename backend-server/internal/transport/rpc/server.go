@@ -2,18 +2,20 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 )
-
-// MaxMessage is the largest message, in bytes: trees and profiles are sent
-// whole.
-const MaxMessage = 512 << 20
 
 // Server answers other processes. Services are registered before Serve.
 type Server struct {
@@ -21,16 +23,58 @@ type Server struct {
 	logger   *slog.Logger
 	grpc     *grpc.Server
 	listener net.Listener
+	panics   prometheus.Counter
+
+	stopping chan struct{}
+	stop     sync.Once
+	finite   atomic.Int64 // running calls that end by themselves
 }
 
-// NewServer returns a server that does not listen yet.
-func NewServer(cfg Config, _ prometheus.Registerer, logger *slog.Logger) (*Server, error) {
-	return &Server{cfg: cfg, logger: logger, grpc: grpc.NewServer(grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage))}, nil
+// NewServer returns a server that does not listen yet. Besides what is
+// registered it answers gRPC's health checks.
+func NewServer(cfg Config, reg prometheus.Registerer, logger *slog.Logger, opts ...Option) (*Server, error) {
+	m := newMetrics(reg, "server")
+	files, err := cfg.open(logger, m.reloads.Inc)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, logger: logger, stopping: make(chan struct{}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "hearth_rpc_panics_total", Help: "Calls of other processes that ended in a panic."}),
+	}
+	reg.MustRegister(s.panics)
+	all := []grpc.ServerOption{
+		grpc.Creds(serverCredentials(files)),
+		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
+		grpc.WriteBufferSize(buffer), grpc.ReadBufferSize(buffer), grpc.SharedWriteBuffer(true),
+		grpc.ConnectionTimeout(connectWithin), grpc.WaitForHandlers(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing, Timeout: answerWithin}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: clientPing / 2, PermitWithoutStream: true}),
+		grpc.StatsHandler(&counter{metrics: m}),
+		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
+	}
+	if o := apply(opts); o.tracer != nil {
+		all = append(all, grpc.StatsHandler(otelgrpc.NewServerHandler(o.spans()...)))
+	}
+	s.grpc = grpc.NewServer(all...)
+	healthv1.RegisterHealthServer(s, alive{})
+	return s, nil
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.grpc.RegisterService(desc, impl)
+}
+
+// alive answers health checks. It implements healthv1.HealthServer.
+type alive struct {
+	healthv1.UnimplementedHealthServer
+}
+
+// Check implements healthv1.HealthServer.
+func (alive) Check(context.Context, *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
 }
 
 // Listen takes the port.
@@ -51,8 +95,16 @@ func (s *Server) Port() int {
 	return s.listener.Addr().(*net.TCPAddr).Port
 }
 
-// stopPatience is how long running calls may take when the process stops.
-const stopPatience = 30 * time.Second
+// How long, when the process stops, calls may take that run, and after those
+// the streams that callers keep open for ever.
+const (
+	stopPatience   = 30 * time.Second
+	streamPatience = 2 * time.Second
+)
+
+// Stopping is closed when the server begins to stop: handlers of streams that
+// callers keep open return then.
+func (s *Server) Stopping() <-chan struct{} { return s.stopping }
 
 // Serve answers until ctx ends, then lets running calls finish for a while.
 // Listen must have succeeded.
@@ -64,11 +116,45 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("serve gRPC: %w", err)
 	case <-ctx.Done():
 	}
-	cut := time.AfterFunc(stopPatience, s.grpc.Stop)
-	defer cut.Stop()
-	s.grpc.GracefulStop()
+	s.drain()
 	<-failed
 	return nil
+}
+
+// drain ends the server: no new calls, then none that run.
+func (s *Server) drain() {
+	s.stop.Do(func() { close(s.stopping) })
+	graceful := make(chan struct{})
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+	}()
+	cut := time.After(stopPatience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var idle time.Time // since when only streams run
+	for {
+		select {
+		case <-graceful:
+			return
+		case <-cut:
+			s.logger.Warn("calls cut off by stopping", "calls", s.finite.Load(), "after", stopPatience)
+			s.grpc.Stop()
+			<-graceful
+			return
+		case now := <-tick.C:
+			switch {
+			case s.finite.Load() > 0:
+				idle = time.Time{}
+			case idle.IsZero():
+				idle = now
+			case now.Sub(idle) > streamPatience:
+				s.grpc.Stop()
+				<-graceful
+				return
+			}
+		}
+	}
 }
 
 // Close gives the port back if Serve never ran.
@@ -76,5 +162,8 @@ func (s *Server) Close() error {
 	if s.listener == nil {
 		return nil
 	}
-	return s.listener.Close()
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
