@@ -118,6 +118,9 @@ func (d *DB) Unshipped() []LocalBlock {
 	})
 }
 
+// Blocks returns the blocks on the local disk, oldest first.
+func (d *DB) Blocks() []LocalBlock { return d.list(func(*localBlock) bool { return true }) }
+
 // Droppable returns the blocks that DropLocal would remove, those with the
 // oldest profiles first.
 func (d *DB) Droppable(now time.Time) []LocalBlock {

@@ -29,6 +29,7 @@
 //	ship.go       blocks to the bucket
 //	disk.go       how full the disk is, and what follows
 //	retain.go     when local blocks go
+//	drain.go      before the ingester leaves a cluster for good
 //
 // # Invariants
 //

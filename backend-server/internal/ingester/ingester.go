@@ -55,6 +55,11 @@ type Ingester struct {
 	pressed chan struct{} // asks the cut loop not to wait
 	places  chan struct{} // one for each flush that may run
 
+	// pushing is held for reading by pushes, and for writing by Drain, which
+	// sets draining.
+	pushing  sync.RWMutex
+	draining bool
+
 	// phase says whether requests are served; it changes only forward.
 	phase atomic.Int32
 	// gate is held for reading by every user of a database, and for writing by
@@ -114,6 +119,11 @@ func (i *Ingester) push(ctx context.Context, tenantID string, recs []profile.Rec
 		return all(err, len(recs))
 	}
 	defer i.gate.RUnlock()
+	i.pushing.RLock()
+	defer i.pushing.RUnlock()
+	if i.draining {
+		return all(fault.New(fault.Unavailable, "the ingester is leaving the cluster and takes no more profiles"), len(recs))
+	}
 	if err := i.disk.admit(); err != nil {
 		i.metrics.refused.WithLabelValues(reasonDiskLow).Add(float64(len(recs)))
 		return all(later(err), len(recs))

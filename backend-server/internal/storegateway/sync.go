@@ -110,6 +110,22 @@ func (g *Gateway) Notify(ctx context.Context, tenantID string, id ulid.ULID) {
 	}
 }
 
+// Learn makes sure that every view from now on shows a block of the bucket.
+func (g *Gateway) Learn(ctx context.Context, tenantID string, id ulid.ULID) error {
+	if err := g.Ready(); err != nil {
+		return err
+	}
+	if !g.knows(tenantID, id) {
+		if err := g.add(ctx, tenantID, id); err != nil {
+			return err
+		}
+	}
+	if !g.knows(tenantID, id) {
+		return fault.New(fault.NotFound, "block %s of tenant %s is not in the bucket, or its meta file is broken", id, tenantID)
+	}
+	return nil
+}
+
 // Holds returns nil if the bucket has the whole block and every view from now
 // on shows it: then other copies may go.
 func (g *Gateway) Holds(ctx context.Context, tenantID string, meta *block.Meta) error {

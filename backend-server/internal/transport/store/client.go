@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/grpc"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
@@ -30,6 +31,13 @@ func Ingester(conn grpc.ClientConnInterface) replica.Store {
 // connection.
 func Gateway(conn grpc.ClientConnInterface) replica.Store {
 	return &client{hearthv1.NewStoreServiceClient(conn), hearthv1.Role_ROLE_STORE_GATEWAY}
+}
+
+// Learn tells the store-gateway at the other end of a connection of a block in
+// the bucket. Without an error, it shows the block from now on.
+func Learn(ctx context.Context, conn grpc.ClientConnInterface, tenantID string, block ulid.ULID) error {
+	_, err := hearthv1.NewStoreServiceClient(conn).Learn(ctx, &hearthv1.LearnRequest{Tenant: tenantID, Block: block[:]})
+	return rpc.ToFault(err)
 }
 
 func (c *client) request(tenantID string, q *question.Question) *hearthv1.ListRequest {

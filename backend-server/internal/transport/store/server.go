@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/grpc"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
@@ -18,7 +19,11 @@ import (
 
 // Stores are the stores of this process; those of roles that it does not play
 // are nil.
-type Stores struct{ Ingester, Gateway replica.Store }
+type Stores struct {
+	Ingester, Gateway replica.Store
+	// Learn makes the store-gateway show a block of the bucket.
+	Learn func(ctx context.Context, tenantID string, block ulid.ULID) error
+}
 
 // Register adds the service to a gRPC server.
 func Register(r grpc.ServiceRegistrar, s Stores) {
@@ -68,6 +73,23 @@ func (s *server) List(ctx context.Context, m *hearthv1.ListRequest) (*hearthv1.L
 	}
 	answer, err := asked.EncodeAnswer(r.question.Kind, a)
 	return &hearthv1.ListResponse{Answer: answer}, rpc.ToStatus(err)
+}
+
+// Learn implements hearthv1.StoreServiceServer.
+func (s *server) Learn(ctx context.Context, m *hearthv1.LearnRequest) (*hearthv1.LearnResponse, error) {
+	if s.stores.Learn == nil {
+		return nil, rpc.ToStatus(fault.New(fault.Unavailable, "this process is no store-gateway"))
+	}
+	err := tenant.Validate(m.GetTenant())
+	var block ulid.ULID
+	if err == nil && len(m.GetBlock()) != len(block) {
+		err = fault.New(fault.Invalid, "the ID of a block has %d bytes; it must have %d", len(m.GetBlock()), len(block))
+	}
+	if err == nil {
+		copy(block[:], m.GetBlock())
+		err = s.stores.Learn(ctx, m.GetTenant(), block)
+	}
+	return new(hearthv1.LearnResponse), rpc.ToStatus(err)
 }
 
 // Read implements hearthv1.StoreServiceServer.

@@ -373,6 +373,94 @@ func (x *ListResponse) GetAnswer() *Answer {
 	return nil
 }
 
+type LearnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Block         []byte                 `protobuf:"bytes,2,opt,name=block,proto3" json:"block,omitempty"` // ULID
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnRequest) Reset() {
+	*x = LearnRequest{}
+	mi := &file_hearth_v1_store_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnRequest) ProtoMessage() {}
+
+func (x *LearnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_store_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnRequest.ProtoReflect.Descriptor instead.
+func (*LearnRequest) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_store_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LearnRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *LearnRequest) GetBlock() []byte {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+type LearnResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnResponse) Reset() {
+	*x = LearnResponse{}
+	mi := &file_hearth_v1_store_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnResponse) ProtoMessage() {}
+
+func (x *LearnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_store_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnResponse.ProtoReflect.Descriptor instead.
+func (*LearnResponse) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_store_proto_rawDescGZIP(), []int{5}
+}
+
 var File_hearth_v1_store_proto protoreflect.FileDescriptor
 
 const file_hearth_v1_store_proto_rawDesc = "" +
@@ -393,14 +481,19 @@ const file_hearth_v1_store_proto_rawDesc = "" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12/\n" +
 	"\bquestion\x18\x03 \x01(\v2\x13.hearth.v1.QuestionR\bquestion\"9\n" +
 	"\fListResponse\x12)\n" +
-	"\x06answer\x18\x01 \x01(\v2\x11.hearth.v1.AnswerR\x06answer*G\n" +
+	"\x06answer\x18\x01 \x01(\v2\x11.hearth.v1.AnswerR\x06answer\"<\n" +
+	"\fLearnRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05block\x18\x02 \x01(\fR\x05block\"\x0f\n" +
+	"\rLearnResponse*G\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_INGESTER\x10\x01\x12\x16\n" +
-	"\x12ROLE_STORE_GATEWAY\x10\x022\x84\x01\n" +
+	"\x12ROLE_STORE_GATEWAY\x10\x022\xc0\x01\n" +
 	"\fStoreService\x12;\n" +
 	"\x04Read\x12\x16.hearth.v1.ReadRequest\x1a\x17.hearth.v1.ReadResponse(\x010\x01\x127\n" +
-	"\x04List\x12\x16.hearth.v1.ListRequest\x1a\x17.hearth.v1.ListResponseBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
+	"\x04List\x12\x16.hearth.v1.ListRequest\x1a\x17.hearth.v1.ListResponse\x12:\n" +
+	"\x05Learn\x12\x17.hearth.v1.LearnRequest\x1a\x18.hearth.v1.LearnResponseBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
 
 var (
 	file_hearth_v1_store_proto_rawDescOnce sync.Once
@@ -415,28 +508,32 @@ func file_hearth_v1_store_proto_rawDescGZIP() []byte {
 }
 
 var file_hearth_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hearth_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_hearth_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_hearth_v1_store_proto_goTypes = []any{
-	(Role)(0),            // 0: hearth.v1.Role
-	(*ReadRequest)(nil),  // 1: hearth.v1.ReadRequest
-	(*ReadResponse)(nil), // 2: hearth.v1.ReadResponse
-	(*ListRequest)(nil),  // 3: hearth.v1.ListRequest
-	(*ListResponse)(nil), // 4: hearth.v1.ListResponse
-	(*Answer)(nil),       // 5: hearth.v1.Answer
-	(*Question)(nil),     // 6: hearth.v1.Question
+	(Role)(0),             // 0: hearth.v1.Role
+	(*ReadRequest)(nil),   // 1: hearth.v1.ReadRequest
+	(*ReadResponse)(nil),  // 2: hearth.v1.ReadResponse
+	(*ListRequest)(nil),   // 3: hearth.v1.ListRequest
+	(*ListResponse)(nil),  // 4: hearth.v1.ListResponse
+	(*LearnRequest)(nil),  // 5: hearth.v1.LearnRequest
+	(*LearnResponse)(nil), // 6: hearth.v1.LearnResponse
+	(*Answer)(nil),        // 7: hearth.v1.Answer
+	(*Question)(nil),      // 8: hearth.v1.Question
 }
 var file_hearth_v1_store_proto_depIdxs = []int32{
 	3, // 0: hearth.v1.ReadRequest.open:type_name -> hearth.v1.ListRequest
-	5, // 1: hearth.v1.ReadResponse.answer:type_name -> hearth.v1.Answer
+	7, // 1: hearth.v1.ReadResponse.answer:type_name -> hearth.v1.Answer
 	0, // 2: hearth.v1.ListRequest.role:type_name -> hearth.v1.Role
-	6, // 3: hearth.v1.ListRequest.question:type_name -> hearth.v1.Question
-	5, // 4: hearth.v1.ListResponse.answer:type_name -> hearth.v1.Answer
+	8, // 3: hearth.v1.ListRequest.question:type_name -> hearth.v1.Question
+	7, // 4: hearth.v1.ListResponse.answer:type_name -> hearth.v1.Answer
 	1, // 5: hearth.v1.StoreService.Read:input_type -> hearth.v1.ReadRequest
 	3, // 6: hearth.v1.StoreService.List:input_type -> hearth.v1.ListRequest
-	2, // 7: hearth.v1.StoreService.Read:output_type -> hearth.v1.ReadResponse
-	4, // 8: hearth.v1.StoreService.List:output_type -> hearth.v1.ListResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
+	5, // 7: hearth.v1.StoreService.Learn:input_type -> hearth.v1.LearnRequest
+	2, // 8: hearth.v1.StoreService.Read:output_type -> hearth.v1.ReadResponse
+	4, // 9: hearth.v1.StoreService.List:output_type -> hearth.v1.ListResponse
+	6, // 10: hearth.v1.StoreService.Learn:output_type -> hearth.v1.LearnResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
 	5, // [5:5] is the sub-list for extension type_name
 	5, // [5:5] is the sub-list for extension extendee
 	0, // [0:5] is the sub-list for field type_name
@@ -464,7 +561,7 @@ func file_hearth_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hearth_v1_store_proto_rawDesc), len(file_hearth_v1_store_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StoreService_Read_FullMethodName = "/hearth.v1.StoreService/Read"
-	StoreService_List_FullMethodName = "/hearth.v1.StoreService/List"
+	StoreService_Read_FullMethodName  = "/hearth.v1.StoreService/Read"
+	StoreService_List_FullMethodName  = "/hearth.v1.StoreService/List"
+	StoreService_Learn_FullMethodName = "/hearth.v1.StoreService/Learn"
 )
 
 // StoreServiceClient is the client API for StoreService service.
@@ -35,6 +36,9 @@ type StoreServiceClient interface {
 	Read(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadRequest, ReadResponse], error)
 	// List answers a question that does not sum.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
+	// Learn tells a store-gateway of a block in the bucket. When it is answered
+	// without an error, the block is shown to whoever reads from then on.
+	Learn(ctx context.Context, in *LearnRequest, opts ...grpc.CallOption) (*LearnResponse, error)
 }
 
 type storeServiceClient struct {
@@ -68,6 +72,16 @@ func (c *storeServiceClient) List(ctx context.Context, in *ListRequest, opts ...
 	return out, nil
 }
 
+func (c *storeServiceClient) Learn(ctx context.Context, in *LearnRequest, opts ...grpc.CallOption) (*LearnResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LearnResponse)
+	err := c.cc.Invoke(ctx, StoreService_Learn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StoreServiceServer is the server API for StoreService service.
 // All implementations must embed UnimplementedStoreServiceServer
 // for forward compatibility.
@@ -78,6 +92,9 @@ type StoreServiceServer interface {
 	Read(grpc.BidiStreamingServer[ReadRequest, ReadResponse]) error
 	// List answers a question that does not sum.
 	List(context.Context, *ListRequest) (*ListResponse, error)
+	// Learn tells a store-gateway of a block in the bucket. When it is answered
+	// without an error, the block is shown to whoever reads from then on.
+	Learn(context.Context, *LearnRequest) (*LearnResponse, error)
 	mustEmbedUnimplementedStoreServiceServer()
 }
 
@@ -93,6 +110,9 @@ func (UnimplementedStoreServiceServer) Read(grpc.BidiStreamingServer[ReadRequest
 }
 func (UnimplementedStoreServiceServer) List(context.Context, *ListRequest) (*ListResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedStoreServiceServer) Learn(context.Context, *LearnRequest) (*LearnResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Learn not implemented")
 }
 func (UnimplementedStoreServiceServer) mustEmbedUnimplementedStoreServiceServer() {}
 func (UnimplementedStoreServiceServer) testEmbeddedByValue()                      {}
@@ -140,6 +160,24 @@ func _StoreService_List_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StoreService_Learn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LearnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StoreServiceServer).Learn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StoreService_Learn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StoreServiceServer).Learn(ctx, req.(*LearnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StoreService_ServiceDesc is the grpc.ServiceDesc for StoreService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -150,6 +188,10 @@ var StoreService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "List",
 			Handler:    _StoreService_List_Handler,
+		},
+		{
+			MethodName: "Learn",
+			Handler:    _StoreService_Learn_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
