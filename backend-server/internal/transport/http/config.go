@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/certs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
 )
 
@@ -16,6 +17,7 @@ type Config struct {
 	MaxBodyBytes    config.Bytes
 	ShutdownTimeout time.Duration
 	Multitenancy    bool
+	TLS             certs.Files
 }
 
 // RegisterFlags declares the flags of the port, with their defaults.
@@ -23,6 +25,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.MaxBodyBytes = 256 << 20
 	f.StringVar(&c.Address, "server.http-listen-address", "", "Address to listen on; empty means all interfaces.")
 	f.IntVar(&c.Port, "server.http-listen-port", 4040, "Port for everything: HTTP/1.1, HTTP/2 and gRPC.")
+	c.TLS.RegisterFlags(f, "server.http-tls", "for the port for everything.", "Certificates of the authorities that may sign those of clients. With it, all clients must have one, those that scrape metrics or ask for readiness too.")
 	f.Var(&c.MaxBodyBytes, "server.max-body-size", "Largest request body, as sent.")
 	f.DurationVar(&c.ShutdownTimeout, "server.graceful-shutdown-timeout", 30*time.Second, "How long running requests may take to finish when the process stops.")
 	f.BoolVar(&c.Multitenancy, "auth.multitenancy-enabled", false, "Require the header X-Scope-OrgID and keep tenants apart. Off: everything belongs to the tenant \"anonymous\".")
@@ -30,7 +33,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 
 // Validate reports every value that is not allowed.
 func (c *Config) Validate() []error {
-	var problems []error
+	problems := c.TLS.Validate("server.http-tls", false)
 	if c.Port < 0 || c.Port > 65535 {
 		problems = append(problems, config.Problem("server.http-listen-port", c.Port, "a port from 1 to 65535, or 0 for any free one"))
 	}

@@ -1,7 +1,7 @@
 // Package http is the one port of the process: it listens, sorts requests by
 // path and wraps them in what every request needs.
 //
-// HTTP/1.1 and HTTP/2 without TLS (which gRPC wants) share the port. There are
+// HTTP/1.1 and HTTP/2 (which gRPC wants) share the port, with TLS or without. There are
 // two kinds of routes. API routes belong to a tenant: they are refused without
 // one when multi-tenancy is on, and have a body limit. Operations routes
 // (/ready, /metrics, /debug/pprof, …) belong to the process and have neither.

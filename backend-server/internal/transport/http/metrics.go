@@ -14,6 +14,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	running  prometheus.Gauge
 	panics   prometheus.Counter
+	reloads  prometheus.Counter // of certificates, that failed
 	// served holds the paths that were answered with success; only they become
 	// label values, so that strangers cannot invent any.
 	served sync.Map
@@ -34,8 +35,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "hearth_http_panics_total",
 			Help: "Requests that ended in a panic.",
 		}),
+		reloads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hearth_http_certificate_failures_total",
+			Help: "Changed certificate files for HTTP that could not be used; the last good ones stay.",
+		}),
 	}
-	reg.MustRegister(m.duration, m.running, m.panics)
+	reg.MustRegister(m.duration, m.running, m.panics, m.reloads)
 	return m
 }
 
@@ -69,8 +74,8 @@ func (s *Server) withMetrics(next nethttp.Handler) nethttp.Handler {
 		s.metrics.running.Inc()
 		defer func() {
 			s.metrics.running.Dec()
-			took := time.Since(start)
-			s.metrics.duration.WithLabelValues(method(r), s.metrics.route(r, answer.code()), strconv.Itoa(answer.code())).Observe(took.Seconds())
+			took, route := time.Since(start), s.metrics.route(r, answer.code())
+			s.metrics.duration.WithLabelValues(method(r), route, strconv.Itoa(answer.code())).Observe(took.Seconds())
 			if s.logger.Enabled(r.Context(), slog.LevelDebug) {
 				s.logger.Debug("request", "method", r.Method, "path", r.URL.Path, "status", answer.code(), "bytes", answer.bytes, "took", took, "from", r.RemoteAddr)
 			}
