@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	nethttp "net/http"
+	"os"
 	"sync/atomic"
+	"time"
 
 	kitlog "github.com/go-kit/log"
 	"github.com/grafana/dskit/services"
@@ -13,8 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/thanos-io/objstore"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/logging"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
+	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
 )
 
@@ -27,11 +32,17 @@ type App struct {
 	lock     atomic.Pointer[filelock.Lock]
 	bucket   objstore.Bucket
 	http     *http.Server
+	tracing  *tracing.Tracing
+	peers    *peers // nil for a process that is alone
+	engine   querier.Engine
+	played   map[string]bool // roles
 	roleSet
 
 	services []services.Service
 	checks   []check // what /ready asks, in this order
 	stopping atomic.Bool
+	// leaves says whether the ingester leaves its ring for good when it stops.
+	leaves atomic.Bool
 }
 
 // New takes the lock on the data folder and the port, and makes the roles.
@@ -41,6 +52,7 @@ func New(cfg Config, logger *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	a := &App{cfg: cfg, logger: logger, kit: logging.Kit(logger), registry: prometheus.NewRegistry()}
+	a.played, a.engine = cfg.played(), querier.NewEngine(cfg.Querier)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -49,19 +61,44 @@ func New(cfg Config, logger *slog.Logger) (*App, error) {
 }
 
 func (a *App) open() error {
-	if err := a.lockData(); err != nil {
-		return err
+	if a.cfg.usesBucket() {
+		if err := a.lockData(); err != nil {
+			return err
+		}
+		if err := a.openBucket(); err != nil {
+			return err
+		}
 	}
-	if err := a.openBucket(); err != nil {
-		return err
-	}
-	a.http = http.New(a.cfg.HTTP, a.registry, a.logger.With("component", "http"))
 	var err error
+	if a.tracing, err = a.openTracing(); err != nil {
+		return err
+	}
+	if err := a.openPeers(); err != nil {
+		return err
+	}
+	a.http = http.New(a.cfg.HTTP, a.registry, a.logger.With("component", "http"), http.WithTracing(a.tracing.Provider()))
 	if a.services, err = a.roles(); err != nil {
 		return err
 	}
+	a.serveStores()
 	a.operations()
 	return a.http.Listen(context.Background())
+}
+
+func (a *App) openTracing() (*tracing.Tracing, error) {
+	process := tracing.Process{Version: buildinfo.Get().Version, Instance: a.cfg.Cluster.Instance.ID}
+	return tracing.New(context.Background(), a.cfg.Tracing, process, a.logger.With("component", "tracing"), os.Getenv)
+}
+
+// tracesLast bounds how long the last spans may take to be sent.
+const tracesLast = 3 * time.Second
+
+func (a *App) closeTracing() {
+	ctx, cancel := context.WithTimeout(context.Background(), tracesLast)
+	defer cancel()
+	if err := a.tracing.Shutdown(ctx); err != nil {
+		a.logger.Warn("the last traces were not sent", "err", err)
+	}
 }
 
 // serveAPI adds routes that belong to a tenant.
@@ -77,6 +114,10 @@ func (a *App) Close() error {
 	if a.http != nil {
 		_ = a.http.Close() // closed already if Serve ran
 	}
+	if a.peers != nil {
+		errs = append(errs, a.peers.close())
+	}
+	a.closeTracing()
 	if a.bucket != nil {
 		errs = append(errs, a.bucket.Close())
 	}

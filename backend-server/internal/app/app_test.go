@@ -9,6 +9,7 @@ import (
 	nethttp "net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,9 +130,9 @@ func TestTargets(t *testing.T) {
 		writes, _ := request(t, a, "POST", "/push.v1.PusherService/Push", "{}")
 		reads, _ := request(t, a, "POST", "/querier.v1.QuerierService/LabelNames", "{}")
 		flushes, _ := request(t, a, "POST", "/ingester/flush", "")
-		require.Equal(t, target == All || target == Distributor, writes != 404, target)
-		require.Equal(t, target == All || target == QueryFrontend, reads != 404, target)
-		require.Equal(t, target != StoreGateway, flushes != 404, target)
+		require.Equal(t, slices.Contains([]string{All, Write, Distributor}, target), writes != 404, target)
+		require.Equal(t, slices.Contains([]string{All, Read, QueryFrontend}, target), reads != 404, target)
+		require.Equal(t, !slices.Contains([]string{StoreGateway, QueryScheduler, Backend}, target), flushes != 404, target)
 		stop()
 	}
 }
@@ -164,7 +165,7 @@ func TestParse(t *testing.T) {
 
 	_, err = Parse([]string{"-target=compactor", "-storage.backend=s3", "-log.level=loud", "-db.max-block-duration=1s", "-nonsense"})
 	for _, want := range []string{
-		`-target: "compactor" is not allowed; want all, distributor, ingester, querier, query-frontend, store-gateway`,
+		`-target: "compactor" is not allowed; want all, backend, read, write, distributor, ingester, querier, query-frontend, query-scheduler, store-gateway`,
 		`-storage.backend: "s3" is not allowed`, `-log.level: "loud" is not allowed`, `-db.max-block-duration: "1s" is not allowed`,
 		`-nonsense is not a known flag`,
 	} {

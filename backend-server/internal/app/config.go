@@ -8,42 +8,58 @@ import (
 	"strings"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/logging"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
+	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
 // Config is all settings of the process.
 type Config struct {
 	Target        config.List
 	SelfProfiling bool
+	// UnregisterIngester says that an ingester that stops leaves the ring for
+	// good.
+	UnregisterIngester bool
 
 	Log           logging.Config
+	Tracing       tracing.Config
 	HTTP          http.Config
+	RPC           rpc.Config
+	Cluster       cluster.Config
 	Storage       bucket.Config
 	Ingester      ingester.Config
 	Distributor   distributor.Config
 	Limits        distributor.Limits
 	QueryFrontend queryfrontend.Config
+	Scheduler     scheduler.Config
 	Querier       querier.Config
 }
 
 // RegisterFlags declares all flags that are settings, with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Target = config.List{Values: []string{All}}
-	f.Var(&c.Target, "target", "Roles that this process plays, separated by commas; -modules lists them.")
+	f.Var(&c.Target, "target", "Roles, or groups of roles, that this process plays, separated by commas; -modules lists them. A process without -memberlist.join is alone and plays what these need, too.")
 	f.BoolVar(&c.SelfProfiling, "self-profiling.enabled", true, "Profile this process into itself, as the service \"hearth\".")
+	f.BoolVar(&c.UnregisterIngester, "ingester.ring.unregister-on-shutdown", false, "An ingester that stops ships everything it has and leaves the ring for good, as after POST /ingester/prepare-shutdown. Without it, it keeps its place and is back when it starts again.")
 	c.Log.RegisterFlags(f)
+	c.Tracing.RegisterFlags(f)
 	c.HTTP.RegisterFlags(f)
+	c.RPC.RegisterFlags(f)
+	c.Cluster.RegisterFlags(f)
 	c.Storage.RegisterFlags(f)
 	c.Ingester.RegisterFlags(f)
 	c.Distributor.RegisterFlags(f)
 	c.Limits.RegisterFlags(f)
 	c.QueryFrontend.RegisterFlags(f)
+	c.Scheduler.RegisterFlags(f)
 	c.Querier.RegisterFlags(f)
 }
 
@@ -59,11 +75,21 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, part := range []interface{ Validate() []error }{
-		&c.Log, &c.HTTP, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Querier,
+		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier,
 	} {
 		problems = append(problems, part.Validate()...)
 	}
+	if !c.Cluster.Alone() && c.usesBucket() && c.Storage.IsLocal() {
+		problems = append(problems, config.Problem("storage.filesystem.dir", "", "a folder that all ingesters and store-gateways of the cluster share"))
+	}
 	return errors.Join(problems...)
+}
+
+// usesBucket reports whether the process plays a role that works with the
+// bucket, which are also those that keep something in the data folder.
+func (c *Config) usesBucket() bool {
+	roles := c.played()
+	return roles[Ingester] || roles[StoreGateway]
 }
 
 // Default returns the settings of a process that is started without any.

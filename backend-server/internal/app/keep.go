@@ -1,15 +1,14 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/grafana/dskit/services"
-	"github.com/oklog/ulid/v2"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
@@ -61,7 +60,7 @@ func (a *App) openBucket() error {
 func (a *App) initStoreGateway() (services.Service, error) {
 	a.gateway = storegateway.New(a.bucket, a.registry, a.logger.With("component", StoreGateway))
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
-	return a.gateway, nil
+	return a.join(cluster.StoreGateway, cluster.Role{Service: a.gateway})
 }
 
 func (a *App) initIngester() (services.Service, error) {
@@ -70,11 +69,12 @@ func (a *App) initIngester() (services.Service, error) {
 	a.ingester = ingester.New(cfg, ingester.Deps{
 		FS:         vfs.OS{},
 		Bucket:     a.bucket,
-		Shipped:    func(ctx context.Context, tenantID string, id ulid.ULID) { a.gateway.Notify(ctx, tenantID, id) },
-		InBucket:   a.gateway.Holds,
+		Shipped:    a.shipped,
+		InBucket:   a.inBucket,
 		Registerer: a.registry,
 		Logger:     a.logger.With("component", Ingester),
 	})
 	a.checks = append(a.checks, check{Ingester, a.ingester.Ready})
-	return a.ingester, nil
+	a.leaves.Store(a.cfg.UnregisterIngester)
+	return a.join(cluster.Ingester, cluster.Role{Service: a.ingester, Leaves: a.leaves.Load, Drain: a.ingester.Drain})
 }

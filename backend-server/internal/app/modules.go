@@ -1,6 +1,9 @@
 package app
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/grafana/dskit/modules"
 	"github.com/grafana/dskit/services"
 
@@ -8,35 +11,55 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
+	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 )
 
 // The roles that -target names.
 const (
-	All           = "all"
-	Distributor   = "distributor"
-	Ingester      = "ingester"
-	QueryFrontend = "query-frontend"
-	Querier       = "querier"
-	StoreGateway  = "store-gateway"
+	Distributor    = "distributor"
+	Ingester       = "ingester"
+	QueryFrontend  = "query-frontend"
+	QueryScheduler = "query-scheduler"
+	Querier        = "querier"
+	StoreGateway   = "store-gateway"
 
+	membership    = "cluster"
 	selfProfiling = "self-profiling"
 )
 
-// needs says which role calls which. They find each other in this process, so
-// a role brings those it needs.
+// The groups of roles that -target names.
+const (
+	All     = "all"
+	Write   = "write"
+	Read    = "read"
+	Backend = "backend"
+)
+
+// groups says which roles a group stands for.
+var groups = map[string][]string{
+	All:     {Distributor, Ingester, QueryFrontend, QueryScheduler, Querier, StoreGateway, selfProfiling},
+	Write:   {Distributor, Ingester},
+	Read:    {QueryFrontend, Querier},
+	Backend: {QueryScheduler, StoreGateway},
+}
+
+// needs says which role calls which. A process that is alone finds them in
+// itself, so a role brings those it needs; a member of a cluster plays the roles
+// it is told to, and those of them that others need start first and stop last.
 var needs = map[string][]string{
-	All:           {Distributor, QueryFrontend, selfProfiling},
-	Distributor:   {Ingester},
-	Ingester:      {StoreGateway},
-	QueryFrontend: {Querier},
-	Querier:       {Ingester, StoreGateway},
-	selfProfiling: {Distributor},
+	Distributor:    {Ingester},
+	Ingester:       {StoreGateway},
+	QueryFrontend:  {QueryScheduler, Querier},
+	Querier:        {QueryScheduler, Ingester, StoreGateway},
+	selfProfiling:  {Distributor},
+	QueryScheduler: nil,
+	StoreGateway:   nil,
 }
 
 // Targets lists what -target takes.
 func Targets() []string {
-	return []string{All, Distributor, Ingester, Querier, QueryFrontend, StoreGateway}
+	return append(slices.Sorted(maps.Keys(groups)), Distributor, Ingester, Querier, QueryFrontend, QueryScheduler, StoreGateway)
 }
 
 // roleSet holds the roles that this process plays; the others are nil.
@@ -45,34 +68,70 @@ type roleSet struct {
 	ingester    *ingester.Ingester
 	distributor *distributor.Distributor
 	querier     *querier.Querier
+	scheduler   *scheduler.Scheduler
 	profiler    *selfprofile.Profiler
 }
 
-// modules tells dskit how to make each role.
+// played returns the roles that a process with these settings plays.
+func (c *Config) played() map[string]bool {
+	out := map[string]bool{}
+	var add func(role string)
+	add = func(role string) {
+		if out[role] {
+			return
+		}
+		out[role] = true
+		if c.Cluster.Alone() {
+			for _, other := range needs[role] {
+				add(other)
+			}
+		}
+	}
+	for _, target := range c.Target.Values {
+		if roles, ok := groups[target]; ok {
+			for _, role := range roles {
+				add(role)
+			}
+			continue
+		}
+		add(target)
+	}
+	return out
+}
+
+// plays reports whether this process plays a role.
+func (a *App) plays(role string) bool { return a.played[role] }
+
+// modules tells dskit how to make each role, and in which order they start.
 func (a *App) modules() (*modules.Manager, error) {
 	m := modules.NewManager(a.kit)
-	m.RegisterModule(All, nil)
-	m.RegisterModule(StoreGateway, a.initStoreGateway)
-	m.RegisterModule(Ingester, a.initIngester)
-	m.RegisterModule(Distributor, a.initDistributor)
-	m.RegisterModule(Querier, a.initQuerier)
-	m.RegisterModule(QueryFrontend, a.initQueryFrontend)
-	m.RegisterModule(selfProfiling, a.initSelfProfiling, modules.UserInvisibleModule)
+	for name, init := range map[string]func() (services.Service, error){
+		membership: a.initCluster, StoreGateway: a.initStoreGateway, Ingester: a.initIngester, Distributor: a.initDistributor,
+		QueryScheduler: a.initQueryScheduler, Querier: a.initQuerier, QueryFrontend: a.initQueryFrontend, selfProfiling: a.initSelfProfiling,
+	} {
+		m.RegisterModule(name, init)
+	}
 	for role, others := range needs {
-		if err := m.AddDependency(role, others...); err != nil {
+		before := []string{membership}
+		for _, other := range others {
+			if a.plays(other) {
+				before = append(before, other)
+			}
+		}
+		if err := m.AddDependency(role, before...); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
-// roles makes the roles of -target and what they need.
+// roles makes the roles that this process plays.
 func (a *App) roles() ([]services.Service, error) {
 	m, err := a.modules()
 	if err != nil {
 		return nil, err
 	}
-	byName, err := m.InitModuleServices(a.cfg.Target.Values...)
+	byName, err := m.InitModuleServices(slices.Sorted(maps.Keys(a.played))...)
 	if err != nil {
 		return nil, err
 	}

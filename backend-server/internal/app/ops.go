@@ -48,6 +48,15 @@ func (a *App) operations() {
 	if a.ingester != nil {
 		a.http.HandleOps("POST /ingester/flush", http.Flush(a.ingester.Flush, a.logger))
 	}
+	if a.peers != nil {
+		for pattern, h := range a.peers.cluster.Routes() {
+			a.http.HandleOps(pattern, h)
+		}
+		links = append(links, http.Link{Path: "/ring", Text: "members of the cluster, by ring"}, http.Link{Path: "/memberlist", Text: "members that gossip"})
+		if a.ingester != nil {
+			a.http.HandleOps("/ingester/prepare-shutdown", http.Switch(&a.leaves))
+		}
+	}
 	a.http.HandleOps("GET /{$}", http.StatusPage(info, links))
 }
 

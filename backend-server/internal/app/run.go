@@ -33,12 +33,25 @@ func (a *App) Run(ctx context.Context) error {
 
 	var g errgroup.Group
 	served := make(chan struct{})
+	// Other processes are answered until the roles have stopped: an ingester
+	// that leaves is read from while it does.
+	called, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	if a.peers != nil {
+		g.Go(func() error {
+			defer stop()
+			return a.peers.server.Serve(called)
+		})
+	}
 	g.Go(func() error {
 		defer close(served)
 		defer stop()
 		return a.http.Serve(ctx)
 	})
-	g.Go(func() error { return a.runRoles(ctx, manager, served) })
+	g.Go(func() error {
+		defer hangUp()
+		return a.runRoles(ctx, manager, served)
+	})
 	err = errors.Join(g.Wait(), failure.get())
 	a.logger.Info("Hearth has stopped")
 	return err

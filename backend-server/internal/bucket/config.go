@@ -22,6 +22,9 @@ type Config struct {
 	Dir     string // of the filesystem backend
 }
 
+// IsLocal reports whether the bucket is a folder of this process alone.
+func (c *Config) IsLocal() bool { return c.Backend == Filesystem && c.Dir == "" }
+
 // RegisterFlags declares the flags of the object store, with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.StringVar(&c.Backend, "storage.backend", Filesystem, "Object store for blocks. Supported: "+Filesystem+".")

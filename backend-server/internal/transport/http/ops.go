@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	nethttp "net/http"
 	"net/http/pprof"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,6 +38,29 @@ func Flush(flush func(context.Context) error, logger *slog.Logger) nethttp.Handl
 			return
 		}
 		w.WriteHeader(nethttp.StatusNoContent)
+	})
+}
+
+// Switch returns a handler that sets a switch with POST, resets it with DELETE
+// and tells with GET whether it is set.
+func Switch(b *atomic.Bool) nethttp.Handler {
+	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch r.Method {
+		case nethttp.MethodPost:
+			b.Store(true)
+		case nethttp.MethodDelete:
+			b.Store(false)
+		case nethttp.MethodGet:
+		default:
+			w.Header().Set("Allow", "GET, POST, DELETE")
+			nethttp.Error(w, "GET tells whether it is set, POST sets it, DELETE resets it", nethttp.StatusMethodNotAllowed)
+			return
+		}
+		if b.Load() {
+			fmt.Fprintln(w, "set")
+			return
+		}
+		fmt.Fprintln(w, "unset")
 	})
 }
 

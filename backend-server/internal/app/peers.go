@@ -1,0 +1,254 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/grafana/dskit/services"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/store"
+)
+
+// peers is what a member of a cluster has besides its roles: a port for other
+// processes, connections to them, and the rings.
+type peers struct {
+	cluster *cluster.Cluster
+	server  *rpc.Server
+	pool    *rpc.Pool
+	rings   map[cluster.Name]*cluster.Ring
+}
+
+// openPeers takes the port for other processes, unless this one is alone.
+func (a *App) openPeers() error {
+	if a.cfg.Cluster.Alone() {
+		return nil
+	}
+	logger := a.logger.With("component", "rpc")
+	tracing := rpc.WithTracing(a.tracing.Provider())
+	p := &peers{rings: map[cluster.Name]*cluster.Ring{}}
+	a.peers = p
+	var err error
+	if p.server, err = rpc.NewServer(a.cfg.RPC, a.registry, logger, tracing); err != nil {
+		return err
+	}
+	if p.pool, err = rpc.NewPool(a.cfg.RPC, a.registry, logger, tracing); err != nil {
+		return err
+	}
+	p.cluster = cluster.New(a.cfg.Cluster, cluster.Deps{
+		Logger: a.logger.With("component", membership), Registerer: a.registry, DataDir: a.cfg.Ingester.DataPath, Port: p.server.Port,
+	})
+	return p.server.Listen(context.Background())
+}
+
+func (p *peers) close() error {
+	var errs []error
+	if p.pool != nil {
+		errs = append(errs, p.pool.Close())
+	}
+	if p.server != nil {
+		_ = p.server.Close() // closed already if Serve ran
+	}
+	return errors.Join(errs...)
+}
+
+// serveStores lets other processes read what this one has.
+func (a *App) serveStores() {
+	if a.peers == nil {
+		return
+	}
+	var s store.Stores
+	if a.ingester != nil {
+		s.Ingester = a.local(a.ingester.View)
+	}
+	if a.gateway != nil {
+		s.Gateway, s.Learn = a.local(a.gateway.View), a.gateway.Learn
+	}
+	store.Register(a.peers.server, s)
+}
+
+func (a *App) local(view replica.View) replica.Store {
+	return replica.NewLocal(view, a.engine.Engine, a.engine.Digester)
+}
+
+// directory returns where this process finds stores.
+func (a *App) directory() *directory {
+	d := &directory{
+		peers: a.peers, self: a.cfg.Cluster.Instance.ID,
+		lookback: a.cfg.Ingester.MaxBlockDuration + a.cfg.Ingester.Disk.LocalRetention + lookbackMargin,
+	}
+	if a.ingester != nil {
+		d.ingester = a.local(a.ingester.View)
+	}
+	if a.gateway != nil {
+		d.gateway = a.local(a.gateway.View)
+	}
+	return d
+}
+
+// lookbackMargin is for the time that shipping takes.
+const lookbackMargin = 2 * time.Hour
+
+// initCluster makes this process's part in the cluster; alone there is none.
+func (a *App) initCluster() (services.Service, error) {
+	if a.peers == nil {
+		return nil, nil
+	}
+	for _, name := range cluster.Names() {
+		ring, err := a.peers.cluster.Ring(name)
+		if err != nil {
+			return nil, err
+		}
+		a.peers.rings[name] = ring
+	}
+	a.checks = append(a.checks, check{membership, a.peers.cluster.Ready})
+	return a.peers.cluster, nil
+}
+
+// join makes a role a member of its ring; alone it is just the role.
+func (a *App) join(name cluster.Name, role cluster.Role) (services.Service, error) {
+	if a.peers == nil {
+		return role.Service, nil
+	}
+	return a.peers.cluster.Member(name, role)
+}
+
+// directory tells queriers where the stores are. It implements
+// querier.Directory.
+type directory struct {
+	*peers
+	self string
+	// What this process has itself, nil if it plays another role.
+	ingester, gateway replica.Store
+	// lookback is how long ago a profile may have been taken in that only an
+	// ingester has.
+	lookback time.Duration
+}
+
+// Ingesters implements querier.Directory.
+func (d *directory) Ingesters(ctx context.Context, tenantID string) (cluster.Set, error) {
+	return d.rings[cluster.Ingester].Readers(ctx, tenantID, d.lookback)
+}
+
+// Gateways implements querier.Directory: those that the tenant lies on, this
+// process first.
+func (d *directory) Gateways(_ context.Context, tenantID string) ([]cluster.Peer, error) {
+	ring := d.rings[cluster.StoreGateway]
+	set, err := ring.Replicas(tenantID, 0)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(set.Instances)
+	for _, p := range ring.Active() { // the others, should those fail
+		if !slices.ContainsFunc(out, func(o cluster.Peer) bool { return o.Id == p.Id }) {
+			out = append(out, p)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y cluster.Peer) int {
+		switch {
+		case x.Id == d.self && y.Id != d.self:
+			return -1
+		case y.Id == d.self && x.Id != d.self:
+			return 1
+		}
+		return 0
+	})
+	return out, nil
+}
+
+// Ingester implements querier.Directory.
+func (d *directory) Ingester(p cluster.Peer) (replica.Store, error) {
+	if p.Id == d.self && d.ingester != nil {
+		return d.ingester, nil
+	}
+	conn, err := d.pool.Conn(p.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return store.Ingester(conn), nil
+}
+
+// Gateway implements querier.Directory.
+func (d *directory) Gateway(p cluster.Peer) (replica.Store, error) {
+	if p.Id == d.self && d.gateway != nil {
+		return d.gateway, nil
+	}
+	conn, err := d.pool.Conn(p.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return store.Gateway(conn), nil
+}
+
+// learnTimeout bounds telling one store-gateway of a block.
+const learnTimeout = 10 * time.Second
+
+// announce tells all store-gateways that a block has arrived in the bucket.
+func (a *App) announce(ctx context.Context, tenantID string, id ulid.ULID) error {
+	members, err := a.peers.rings[cluster.StoreGateway].All(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range members {
+		if err := a.tell(ctx, p, tenantID, id); err != nil {
+			errs = append(errs, fmt.Errorf("store-gateway %s: %w", p.Id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) tell(ctx context.Context, p cluster.Peer, tenantID string, id ulid.ULID) error {
+	if a.gateway != nil && p.Id == a.cfg.Cluster.Instance.ID {
+		return a.gateway.Learn(ctx, tenantID, id)
+	}
+	conn, err := a.peers.pool.Conn(p.Addr)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	defer cancel()
+	return store.Learn(ctx, conn, tenantID, id)
+}
+
+// shipped is told of blocks that have arrived in the bucket. A store-gateway
+// that it does not reach finds them by itself, at the latest when it lists the
+// bucket again; until then they are read from here.
+func (a *App) shipped(ctx context.Context, tenantID string, id ulid.ULID) {
+	if a.peers == nil {
+		a.gateway.Notify(ctx, tenantID, id)
+		return
+	}
+	if err := a.announce(ctx, tenantID, id); err != nil {
+		a.logger.Warn("not all store-gateways know of a new block yet", "tenant", tenantID, "block", id, "err", err)
+	}
+}
+
+// inBucket returns nil if the bucket has the whole block and whoever reads the
+// bucket shows it. Of a cluster these are all members of the ring: one that is
+// not heard of may be read from by others all the same, until it is forgotten.
+func (a *App) inBucket(ctx context.Context, tenantID string, meta *block.Meta) error {
+	if a.peers == nil {
+		return a.gateway.Holds(ctx, tenantID, meta)
+	}
+	files := make([]bucket.File, len(meta.Files))
+	for i, f := range meta.Files {
+		files[i] = bucket.File(f)
+	}
+	if err := bucket.Verify(ctx, a.bucket, tenantID, meta.ID, files); err != nil {
+		return err
+	}
+	if len(a.peers.rings[cluster.StoreGateway].Active()) == 0 {
+		return fault.New(fault.Unavailable, "there is no store-gateway to read block %s from", meta.ID)
+	}
+	return a.announce(ctx, tenantID, meta.ID)
+}
