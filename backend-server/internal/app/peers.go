@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/grafana/dskit/services"
@@ -192,18 +193,18 @@ func (d *directory) Gateway(p cluster.Peer) (replica.Store, error) {
 // learnTimeout bounds telling one store-gateway of a block.
 const learnTimeout = 10 * time.Second
 
-// announce tells all store-gateways that a block has arrived in the bucket.
-func (a *App) announce(ctx context.Context, tenantID string, id ulid.ULID) error {
-	members, err := a.peers.rings[cluster.StoreGateway].All(ctx)
-	if err != nil {
-		return err
+// announce tells store-gateways that a block has arrived in the bucket.
+func (a *App) announce(ctx context.Context, gateways []cluster.Peer, tenantID string, id ulid.ULID) error {
+	errs := make([]error, len(gateways))
+	var running sync.WaitGroup
+	for i, p := range gateways {
+		running.Go(func() {
+			if err := a.tell(ctx, p, tenantID, id); err != nil {
+				errs[i] = fmt.Errorf("store-gateway %s: %w", p.Id, err)
+			}
+		})
 	}
-	var errs []error
-	for _, p := range members {
-		if err := a.tell(ctx, p, tenantID, id); err != nil {
-			errs = append(errs, fmt.Errorf("store-gateway %s: %w", p.Id, err))
-		}
-	}
+	running.Wait()
 	return errors.Join(errs...)
 }
 
@@ -228,7 +229,7 @@ func (a *App) shipped(ctx context.Context, tenantID string, id ulid.ULID) {
 		a.gateway.Notify(ctx, tenantID, id)
 		return
 	}
-	if err := a.announce(ctx, tenantID, id); err != nil {
+	if err := a.announce(ctx, a.peers.rings[cluster.StoreGateway].Active(), tenantID, id); err != nil {
 		a.logger.Warn("not all store-gateways know of a new block yet", "tenant", tenantID, "block", id, "err", err)
 	}
 }
@@ -247,8 +248,12 @@ func (a *App) inBucket(ctx context.Context, tenantID string, meta *block.Meta) e
 	if err := bucket.Verify(ctx, a.bucket, tenantID, meta.ID, files); err != nil {
 		return err
 	}
-	if len(a.peers.rings[cluster.StoreGateway].Active()) == 0 {
-		return fault.New(fault.Unavailable, "there is no store-gateway to read block %s from", meta.ID)
+	gateways, err := a.peers.rings[cluster.StoreGateway].All(ctx)
+	if err == nil && len(gateways) == 0 {
+		err = fault.New(fault.Unavailable, "there is no store-gateway to read block %s from", meta.ID)
 	}
-	return a.announce(ctx, tenantID, meta.ID)
+	if err != nil {
+		return err
+	}
+	return a.announce(ctx, gateways, tenantID, meta.ID)
 }
