@@ -142,20 +142,26 @@ func (g *group) add(source int, at place, d Digest) {
 // settle chooses wherever sources agree.
 func (c *Choice) settle() {
 	c.settled = make([]settled, len(c.groups))
-	disputed := map[Series]bool{} // counters
+	from, disputed := map[Series]int{}, map[Series]bool{} // of counters
 	for i, g := range c.groups {
 		c.settled[i].Digest = g.holders[0].Digest
-		for _, h := range g.holders[1:] {
-			if h.Digest != g.holders[0].Digest {
+		differ := slices.ContainsFunc(g.holders, func(h holder) bool { return h.Digest != g.holders[0].Digest })
+		if !g.counter {
+			if differ {
 				c.open = append(c.open, i)
-				disputed[c.order[i].Series] = g.counter
-				break
 			}
+			continue
 		}
+		// A row of one source may reach into a window that another was chosen for.
+		key, first := c.order[i].Series, g.holders[0].source
+		if before, ok := from[key]; differ || ok && before != first {
+			disputed[key] = true
+		}
+		from[key] = first
 	}
 	// What one window of a counter takes from whom bears upon the others.
 	for i, g := range c.groups {
-		if g.counter && disputed[c.order[i].Series] && !slices.Contains(c.open, i) {
+		if g.counter && disputed[c.order[i].Series] {
 			c.open = append(c.open, i)
 		}
 	}

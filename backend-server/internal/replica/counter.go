@@ -20,8 +20,9 @@ type reach struct {
 
 // uniteCounter settles all windows of a counter. Sources are taken in turn, the
 // one with most rows first, and of each the rows that reach into nothing that
-// was taken before. Where the first row of a source begins is not known: it is
-// taken to begin just before its end.
+// was taken before. Where the first row of a source begins is not known, it may
+// be long before the question: such rows come last, and reach into everything
+// before them.
 func (c *Choice) uniteCounter(groups []disputed) {
 	bySource := map[int][]reach{}
 	for i, d := range groups {
@@ -38,10 +39,7 @@ func (c *Choice) uniteCounter(groups []disputed) {
 		slices.SortFunc(rows, func(a, b reach) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.ID, b.ID)) })
 		before := profile.UnixMilli(math.MinInt64)
 		for i := range rows {
-			if rows[i].after = before; i == 0 {
-				rows[i].after = rows[i].Time - 1
-			}
-			before = rows[i].Time
+			rows[i].after, before = before, rows[i].Time
 		}
 	}
 	slices.SortFunc(sources, func(a, b int) int {
@@ -49,16 +47,25 @@ func (c *Choice) uniteCounter(groups []disputed) {
 	})
 	var taken []reach
 	for _, s := range sources {
-		var fresh []reach
-		for _, r := range bySource[s] {
-			if free(taken, r) {
-				fresh = append(fresh, r)
-			}
-		}
-		taken = append(taken, fresh...)
-		slices.SortFunc(taken, func(a, b reach) int { return cmp.Compare(a.Time, b.Time) })
+		taken = add(taken, bySource[s][1:])
+	}
+	for _, s := range sources {
+		taken = add(taken, bySource[s][:1])
 	}
 	c.takeRows(groups, taken)
+}
+
+// add adds those rows of a source to what is taken, sorted by time, that are
+// free.
+func add(taken, rows []reach) []reach {
+	out := slices.Clone(taken)
+	for _, r := range rows {
+		if free(taken, r) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b reach) int { return cmp.Compare(a.Time, b.Time) })
+	return out
 }
 
 // free reports whether r reaches into none of what is taken, sorted by time.
@@ -71,17 +78,17 @@ func free(taken []reach, r reach) bool {
 
 // takeRows settles groups by the rows that are taken of them.
 func (c *Choice) takeRows(groups []disputed, taken []reach) {
-	for i, d := range groups {
-		s := settled{whole: -1, extra: map[int][]uint64{}}
-		for _, r := range taken {
-			if r.group == i {
-				s.extra[r.holder] = append(s.extra[r.holder], r.ID)
-				s.add(r.ID, r.Total)
-			}
+	for _, d := range groups {
+		c.settled[d.group] = settled{whole: -1, extra: map[int][]uint64{}}
+	}
+	for _, r := range taken {
+		s := &c.settled[groups[r.group].group]
+		s.extra[r.holder] = append(s.extra[r.holder], r.ID)
+		s.add(r.ID, r.Total)
+	}
+	for _, d := range groups {
+		for _, ids := range c.settled[d.group].extra {
+			slices.Sort(ids)
 		}
-		for n := range s.extra {
-			slices.Sort(s.extra[n])
-		}
-		c.settled[d.group] = s
 	}
 }

@@ -90,6 +90,11 @@ func (d *Digester) Take(ctx context.Context, units []query.Queryable, sel Select
 func (s *Snapshot) Units() []Unit { return s.shown }
 
 func (d *Digester) take(ctx context.Context, q query.Queryable, sel Selection) (*unit, error) {
+	u := &unit{Queryable: q, in: sel.Range}
+	// Asked before the series: what they miss came while it still grew.
+	if g, ok := q.(growing); ok {
+		u.growing = g.Growing()
+	}
 	series, err := q.Select(ctx, sel.Matchers...)
 	if err != nil {
 		return nil, err
@@ -97,10 +102,7 @@ func (d *Digester) take(ctx context.Context, q query.Queryable, sel Selection) (
 	slices.SortFunc(series, func(a, b query.Series) int {
 		return rowsKey{a.Partition, a.Rows}.compare(rowsKey{b.Partition, b.Rows})
 	})
-	u := &unit{Queryable: q, in: sel.Range, series: series}
-	if g, ok := q.(growing); ok {
-		u.growing = g.Growing()
-	}
+	u.series = series
 	parts, err := d.parts(ctx, u)
 	if err != nil {
 		return nil, err
