@@ -12,6 +12,7 @@ import (
 //	HEARTH_BENCH_PROFILES  folder of pprof files to push; default: test data
 //	HEARTH_BENCH_PEER      binary of Grafana Pyroscope to measure as well
 //	HEARTH_BENCH_SPAN      time that the long run's profiles span, e.g. 24h
+//	HEARTH_BENCH_CLUSTER   anything: afterwards measures pushes to clusters too
 //	HEARTH_BENCH_QUICK     anything: less of everything, to see that it works
 func Bench(ctx context.Context) error {
 	ctx, cancel := untilAsked(ctx)
@@ -19,7 +20,11 @@ func Bench(ctx context.Context) error {
 	parts := append([]string{"test", "-run=^$", "-bench=.", "-benchmem", "-timeout=30m"}, benchTime(os.Getenv)...)
 	parts = append(parts, goPackages...)
 	whole := append([]string{"run", "./backend-server/tests/load"}, loadFlags(os.Getenv)...)
-	return errors.Join(run(ctx, "go", parts...), run(ctx, "go", whole...))
+	err := errors.Join(run(ctx, "go", parts...), run(ctx, "go", whole...))
+	if os.Getenv("HEARTH_BENCH_CLUSTER") != "" {
+		err = errors.Join(err, run(ctx, "go", append(whole, "-cluster")...))
+	}
+	return err
 }
 
 func benchTime(getenv func(string) string) []string {

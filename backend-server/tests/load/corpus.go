@@ -47,6 +47,7 @@ type file struct {
 	crc     uint32 // of what it inflates to
 	size    int
 	samples int
+	types   int // sample types
 }
 
 // loadCorpus reads the CPU and heap profiles below dir. A folder is a program.
@@ -160,7 +161,7 @@ func pack(p *profile.Profile) (*file, error) {
 	if err := w.Flush(); err != nil {
 		return nil, err
 	}
-	return &file{head: packed.Bytes(), crc: crc32.ChecksumIEEE(raw.Bytes()), size: raw.Len(), samples: len(p.Sample)}, nil
+	return &file{head: packed.Bytes(), crc: crc32.ChecksumIEEE(raw.Bytes()), size: raw.Len(), samples: len(p.Sample), types: len(p.SampleType)}, nil
 }
 
 const fieldTimeNanos = 9 // of perftools.profiles.Profile

@@ -54,6 +54,39 @@ func TestPlanIsInOrderAndComplete(t *testing.T) {
 	require.Len(t, seen, 6)
 }
 
+func TestMetricIsSummedOverItsLabels(t *testing.T) {
+	page := "# TYPE a_total counter\na_total{x=\"1\",y=\"b c}\"} 2\na_total{x=\"2\"} 1.5e+01\na_total_other 7\nb 3\n"
+	a, err := sumOf(page, "a_total")
+	require.NoError(t, err)
+	require.EqualValues(t, 17, a)
+	b, err := sumOf(page, "b")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, b)
+	_, err = sumOf(page, "c")
+	require.Error(t, err)
+}
+
+func TestTopologiesByName(t *testing.T) {
+	got, err := topologies("all,split")
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	require.Equal(t, "all", got[0].name)
+	_, err = topologies("all,none")
+	require.ErrorContains(t, err, `"none"`)
+}
+
+// A server whose metric counts sample types stores a heap profile several
+// times in its eyes; it is one copy still.
+func TestCopiesAreOfProfiles(t *testing.T) {
+	c := testCorpus(t)
+	var got pushed
+	for _, kind := range []string{kindCPU, kindHeap} {
+		got.add(job{file: c.programs[kind][0].files[0]}, nil, 0)
+	}
+	require.EqualValues(t, 2, got.weight(hearth("")))
+	require.EqualValues(t, 6, got.weight(pyroscopeV1("")))
+}
+
 func TestTableHasRatios(t *testing.T) {
 	rep := &report{Results: []*result{{Subject: "one"}, {Subject: "two"}}}
 	rep.Results[0].add("a", "ms", 2)

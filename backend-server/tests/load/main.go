@@ -20,6 +20,8 @@ type options struct {
 	binary   string
 	peer     string
 	modes    string
+	cluster  bool
+	shapes   string
 	series   int
 	services int
 	span     time.Duration
@@ -27,10 +29,12 @@ type options struct {
 	asJSON   bool
 	keep     bool
 
-	end      int64         // of all spans, in milliseconds since the epoch
-	minTime  time.Duration // spent on each query
-	patience time.Duration // longest wait for background work to end
-	log      io.Writer     // progress
+	end        int64         // of all spans, in milliseconds since the epoch
+	topologies []topology    // of -cluster
+	minTime    time.Duration // spent on each query
+	idleTime   time.Duration // for which idle processes are watched
+	patience   time.Duration // longest wait for background work to end
+	log        io.Writer     // progress
 }
 
 // testProfiles are profiles that are always at hand.
@@ -56,6 +60,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fl.StringVar(&o.binary, "binary", "", "server to measure; empty means to build it from ./backend-server")
 	fl.StringVar(&o.peer, "peer", "", "binary of Grafana Pyroscope, to be measured beside it")
 	fl.StringVar(&o.modes, "peer-modes", "v1,v2", "storage engines of the peer to measure")
+	fl.BoolVar(&o.cluster, "cluster", false, "measure pushes to clusters, and nothing else")
+	fl.StringVar(&o.shapes, "topologies", "one,split,all", "with -cluster: which ones; split is a distributor and three ingesters, all is three processes of everything")
 	fl.IntVar(&o.series, "series", 20, "number of series")
 	fl.IntVar(&o.services, "services", 5, "number of services they are spread over")
 	fl.DurationVar(&o.span, "span", 24*time.Hour, "time that the long run's profiles span")
@@ -90,10 +96,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // check completes the options and says what is wrong with them.
 func (o *options) check() error {
-	o.minTime, o.patience = time.Second, 2*time.Minute
+	o.minTime, o.patience, o.idleTime = time.Second, 2*time.Minute, 30*time.Second
 	if o.quick {
 		o.series, o.services, o.span = max(4, o.series/4), min(o.services, 2), min(o.span, 2*time.Hour)
-		o.minTime, o.patience = 200*time.Millisecond, 20*time.Second
+		o.minTime, o.patience, o.idleTime = 200*time.Millisecond, 20*time.Second, 5*time.Second
 	}
 	switch {
 	case o.series < 2:
@@ -102,6 +108,10 @@ func (o *options) check() error {
 		return fmt.Errorf("-services is %d; there must be at least 1", o.services)
 	case o.span < time.Hour:
 		return fmt.Errorf("-span is %s; it must be at least 1h", o.span)
+	}
+	var err error
+	if o.topologies, err = topologies(o.shapes); err != nil {
+		return err
 	}
 	o.end = time.Now().Truncate(longInterval).UnixMilli()
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +34,7 @@ func buildServer(ctx context.Context, dir string) (string, error) {
 type server struct {
 	subject *subject
 	dir     string
-	ports   ports
+	argv    []string
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 	url     string
@@ -49,25 +48,38 @@ func start(ctx context.Context, sub *subject, dir string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	p, err := freePorts()
+	p, err := freePorts("127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{subject: sub, dir: dir, ports: p}
+	s := &server{subject: sub, dir: dir, argv: sub.command(dir, p), url: p.url("127.0.0.1")}
 	return s, s.start(ctx)
 }
 
+// start starts the process, for the first time or again, and waits until it is
+// ready.
 func (s *server) start(ctx context.Context) error {
+	began := time.Now()
+	if err := s.launch(); err != nil {
+		return err
+	}
+	if err := s.waitReady(ctx, began.Add(startTimeout)); err != nil {
+		s.kill()
+		return err
+	}
+	s.readyAfter, s.readyCPU = time.Since(began), cpuTime(s.pid())
+	return nil
+}
+
+// launch starts the process.
+func (s *server) launch() error {
 	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("log file: %w", err)
 	}
-	argv := s.subject.command(s.dir, s.ports)
-	// Not bound to ctx: a server is ended by kill, always.
-	s.cmd = exec.Command(argv[0], argv[1:]...)
+	// Not bound to a context: a server is ended by kill, always.
+	s.cmd = exec.Command(s.argv[0], s.argv[1:]...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, log, log
-	s.url = fmt.Sprintf("http://127.0.0.1:%d", s.ports.http)
-	began := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", s.subject.name, err), log.Close())
 	}
@@ -78,11 +90,6 @@ func (s *server) start(ctx context.Context) error {
 		_ = log.Close()
 		close(exited)
 	}()
-	if err := s.waitReady(ctx, began.Add(startTimeout)); err != nil {
-		s.kill()
-		return err
-	}
-	s.readyAfter, s.readyCPU = time.Since(began), cpuTime(s.pid())
 	return nil
 }
 
@@ -168,28 +175,45 @@ func (s *server) liveHeap(ctx context.Context) (float64, error) {
 	return s.metric(ctx, "go_memstats_heap_alloc_bytes")
 }
 
-// metric returns the value of a metric without labels.
+// metric returns the value of a metric, or the sum of its values if it has
+// labels.
 func (s *server) metric(ctx context.Context, name string) (float64, error) {
 	page, err := s.get(ctx, "/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("metrics: %w", err)
 	}
-	for lines := bufio.NewScanner(strings.NewReader(page)); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			v, err := strconv.ParseFloat(rest, 64)
-			if err != nil {
-				return 0, fmt.Errorf("metric %s: %w", name, err)
-			}
-			return v, nil
-		}
+	v, err := sumOf(page, name)
+	if err != nil {
+		return 0, fmt.Errorf("metric %s: %w", name, err)
 	}
-	return 0, fmt.Errorf("metrics: there is no %s", name)
+	return v, nil
 }
 
-// freePorts finds ports that nobody listens on.
-func freePorts() (p ports, err error) {
+// sumOf adds up what a page of metrics says of one.
+func sumOf(page, name string) (float64, error) {
+	sum, found := 0.0, false
+	for line := range strings.Lines(page) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok || rest[0] != ' ' && rest[0] != '{' {
+			continue
+		}
+		rest = rest[strings.LastIndexByte(rest, '}')+1:]
+		v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+		if err != nil {
+			return 0, err
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		return 0, errors.New("not there")
+	}
+	return sum, nil
+}
+
+// freePorts finds ports of an address that nobody listens on.
+func freePorts(addr string) (p ports, err error) {
 	for _, port := range []*int{&p.http, &p.grpc, &p.gossip, &p.raft} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
 		if err != nil {
 			return p, fmt.Errorf("free port: %w", err)
 		}

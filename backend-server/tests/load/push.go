@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -65,6 +66,7 @@ func (p *plan) jobs(fn func(job) bool) {
 // pushed is what a push of a plan came to.
 type pushed struct {
 	profiles, samples int
+	types             int // sample types of all profiles
 	bytes             int64
 	cpu               time.Duration
 	mallocs           float64
@@ -74,32 +76,34 @@ type pushed struct {
 func (r *pushed) add(j job, body []byte, took time.Duration) {
 	r.profiles++
 	r.samples += j.file.samples
+	r.types += j.file.types
 	r.bytes += int64(len(body))
 	r.times = append(r.times, took)
 }
 
 // push pushes a plan. No profile may be refused: the figures would not be of
 // the same work.
-func push(ctx context.Context, s *server, p *plan) (*pushed, error) {
+func push(ctx context.Context, f *fleet, p *plan) (*pushed, error) {
 	var (
 		r     pushed
 		mu    sync.Mutex
 		wg    sync.WaitGroup
 		fatal error
 		todo  = make(chan job)
-		rpc   = pushv1connect.NewPusherServiceClient(client, s.url)
+		rpcs  = f.pushers()
+		next  atomic.Int64 // deals the pushes to the entries in turn
 	)
-	mallocs, err := s.mallocs(ctx)
+	mallocs, err := f.mallocs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cpu := cpuTime(s.pid())
-	for range s.subject.workers {
+	cpu := f.cpu()
+	for range f.subject.workers {
 		wg.Go(func() {
 			for j := range todo {
 				body := j.file.at(j.millis * int64(time.Millisecond))
 				began := time.Now()
-				err := send(ctx, rpc, j, body)
+				err := send(ctx, rpcs[int(next.Add(1))%len(rpcs)], j, body)
 				took := time.Since(began)
 				mu.Lock()
 				if r.add(j, body, took); err != nil {
@@ -121,11 +125,11 @@ func push(ctx context.Context, s *server, p *plan) (*pushed, error) {
 	})
 	close(todo)
 	wg.Wait()
-	r.cpu = cpuTime(s.pid()) - cpu
+	r.cpu = f.cpu() - cpu
 	if err := errors.Join(fatal, ctx.Err()); err != nil {
 		return nil, err
 	}
-	after, err := s.mallocs(ctx)
+	after, err := f.mallocs(ctx)
 	r.mallocs = after - mallocs
 	slices.Sort(r.times)
 	return &r, err

@@ -25,6 +25,9 @@ type stage struct {
 }
 
 func stages(o *options) []stage {
+	if o.cluster {
+		return clusterStages(o)
+	}
 	return []stage{
 		{"cpu", func(ctx context.Context, o *options, sub *subject, dir string, c *corpus, r *result) error {
 			return short(ctx, o, sub, dir, &plan{c, []string{kindCPU}, o.series, o.services, o.end, shortSpan(o), shortInterval}, "CPU profiles", r)
@@ -65,7 +68,7 @@ func short(ctx context.Context, o *options, sub *subject, dir string, p *plan, a
 }
 
 func pushAndNote(ctx context.Context, s *server, p *plan, about string, r *result) (*pushed, error) {
-	got, err := push(ctx, s, p)
+	got, err := push(ctx, alone(s), p)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func flushAndNote(ctx context.Context, o *options, s *server, got *pushed, about
 	if err := s.subject.flush(ctx, s); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if err := s.subject.settle(ctx, o, s); err != nil {
+	if err := alone(s).settle(ctx, o, true); err != nil {
 		return err
 	}
 	n := float64(got.profiles)

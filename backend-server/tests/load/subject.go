@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 )
 
 // subject is a server that can be measured.
@@ -16,6 +17,13 @@ type subject struct {
 	name string
 	// command is the command line that starts it with its data below dir.
 	command func(dir string, p ports) []string
+	// member is the command line that starts it as one process of a cluster;
+	// nil means that it is not measured as one.
+	member func(s *seat) []string
+	// copies is a metric that counts what a process has stored, as profiles or,
+	// if copiesByType is set, as sample types of profiles.
+	copies       string
+	copiesByType bool
 	// workers is how many pushes are on their way at a time. A server that
 	// holds a push back until it has collected more needs many.
 	workers int
@@ -34,6 +42,10 @@ type subject struct {
 // ports are free ports of this machine.
 type ports struct{ http, grpc, gossip, raft int }
 
+func (p ports) url(addr string) string {
+	return "http://" + net.JoinHostPort(addr, strconv.Itoa(p.http))
+}
+
 func subjects(o *options) ([]*subject, error) {
 	out := []*subject{hearth(o.binary)}
 	if o.peer == "" {
@@ -49,6 +61,9 @@ func subjects(o *options) ([]*subject, error) {
 			return nil, fmt.Errorf("-peer-modes: %q is not allowed; want v1 and v2, separated by commas", mode)
 		}
 	}
+	if o.cluster {
+		out = slices.DeleteFunc(out, func(s *subject) bool { return s.member == nil })
+	}
 	return out, nil
 }
 
@@ -62,6 +77,8 @@ func hearth(binary string) *subject {
 				"-validation.reject-older-than=0", "-self-profiling.enabled=false", "-log.level=warn",
 			}
 		},
+		member:  func(s *seat) []string { return hearthMember(binary, s) },
+		copies:  "hearth_ingester_wal_records_total",
 		workers: 4,
 		flush: func(ctx context.Context, s *server) error {
 			return s.post(ctx, "/ingester/flush", "", "")
@@ -96,6 +113,8 @@ func pyroscopeV1(binary string) *subject {
 		command: func(dir string, p ports) []string {
 			return peerCommand(binary, dir, p, "-architecture.storage=v1", "-write-path=ingester")
 		},
+		member: func(s *seat) []string { return pyroscopeMember(binary, s) },
+		copies: "pyroscope_head_profiles_created_total", copiesByType: true,
 		workers: 4,
 		flush: func(ctx context.Context, s *server) error {
 			return s.post(ctx, "/ingester.v1.IngesterService/Flush", "application/json", "{}")
@@ -124,42 +143,6 @@ func pyroscopeV2(binary string) *subject {
 		flush:   func(context.Context, *server) error { return nil },
 		blocks:  []string{"bucket/blocks", "bucket/segments"},
 	}
-}
-
-// settle waits until a flush is complete and the process has nothing more to
-// do, but not for ever: a server may have work that never ends.
-func (s *subject) settle(ctx context.Context, o *options, p *server) error {
-	const second = time.Second
-	deadline := time.Now().Add(o.patience)
-	for quiet := 0; quiet < 3; {
-		before := cpuTime(p.pid())
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-p.exited:
-			return p.failure()
-		case <-time.After(second):
-		}
-		quiet++
-		if cpuTime(p.pid())-before > second/20 {
-			quiet = 0
-		}
-		left, err := s.left(p.dir)
-		switch {
-		case err != nil:
-			return err
-		case time.Now().Before(deadline):
-			if left {
-				quiet = 0
-			}
-		case left:
-			return fmt.Errorf("after %s the flush is not complete: there is %s", o.patience, s.pending)
-		default:
-			fmt.Fprintf(o.log, "%s: still busy after %s; going on\n", s.name, o.patience)
-			return nil
-		}
-	}
-	return nil
 }
 
 func (s *subject) left(dir string) (bool, error) {
