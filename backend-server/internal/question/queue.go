@@ -17,6 +17,11 @@ type Queue interface {
 	Connect(querier string) Worker
 }
 
+// ReasonQueriersGone is the reason of an error that says that a question was
+// given to several queriers and none came back. It may well be its fault, so it
+// is not asked again.
+const ReasonQueriersGone = "queriers_gone"
+
 // Worker takes questions from a Queue.
 type Worker interface {
 	// Next waits for a question. The one before must be finished.

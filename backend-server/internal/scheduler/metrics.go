@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+)
 
 type metrics struct {
 	waiting   prometheus.Gauge
@@ -15,7 +19,7 @@ type metrics struct {
 const (
 	reasonTooMany  = "too_many_outstanding"
 	reasonGone     = "asker_gone"
-	reasonQueriers = "queriers_gone"
+	reasonQueriers = question.ReasonQueriersGone
 	reasonStopping = "stopping"
 )
 

@@ -1,0 +1,38 @@
+package job
+
+import (
+	"flag"
+	"runtime"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
+)
+
+// Config says how much a querier does at once.
+type Config struct {
+	MaxConcurrent int // 0: as many as there are CPUs
+}
+
+// fewestWorkers is how many queries a querier works on at least: one that takes
+// long must not keep all others waiting.
+const fewestWorkers = 2
+
+// RegisterFlags declares the flags of the workers, with their defaults.
+func (c *Config) RegisterFlags(f *flag.FlagSet) {
+	f.IntVar(&c.MaxConcurrent, "querier.max-concurrent", 0, "Queries that a querier works on at once, spread over all query-schedulers, with at least one for each; 0 means as many as there are CPUs, but at least 2.")
+}
+
+// Validate reports every value that is not allowed.
+func (c *Config) Validate() []error {
+	if c.MaxConcurrent < 0 {
+		return []error{config.Problem("querier.max-concurrent", c.MaxConcurrent, "a number, or 0 for the number of CPUs")}
+	}
+	return nil
+}
+
+// Workers returns how many queries to work on at once.
+func (c *Config) Workers() int {
+	if c.MaxConcurrent > 0 {
+		return c.MaxConcurrent
+	}
+	return max(fewestWorkers, runtime.GOMAXPROCS(0))
+}
