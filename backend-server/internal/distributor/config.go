@@ -9,16 +9,19 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pprof"
 )
 
-// Config is what a tenant may send per second.
+// Config is what a tenant may send per second, and how long ingesters are
+// waited for.
 type Config struct {
-	RateMB  float64 // MB a second of profiles as sent, per tenant; 0 for no limit
-	BurstMB float64 // MB at once
+	RateMB      float64 // MB a second of profiles as sent, per tenant; 0 for no limit
+	BurstMB     float64 // MB at once
+	PushTimeout time.Duration
 }
 
 // RegisterFlags declares the flags of the distributor, with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
-	f.Float64Var(&c.RateMB, "distributor.ingestion-rate-limit-mb", 0, "Megabytes of profiles, as sent, that a tenant may push per second to this process. 0 means no limit.")
-	f.Float64Var(&c.BurstMB, "distributor.ingestion-burst-size-mb", 2, "Megabytes that a tenant may push at once when its rate is limited. A larger request costs as much as this.")
+	f.Float64Var(&c.RateMB, "distributor.ingestion-rate-limit-mb", 0, "Megabytes of profiles, as sent, that a tenant may push per second to all distributors together: each lets pass its share, the limit divided by the number of distributors that are ACTIVE on the ring. 0 means no limit.")
+	f.Float64Var(&c.BurstMB, "distributor.ingestion-burst-size-mb", 2, "Megabytes that a tenant may push at once to one distributor when its rate is limited. A larger request costs as much as this.")
+	f.DurationVar(&c.PushTimeout, "distributor.push.timeout", 5*time.Second, "How long an ingester of a cluster may take to store profiles. A client waits for a quorum only.")
 }
 
 // Validate reports every value that is not allowed.
@@ -29,6 +32,9 @@ func (c *Config) Validate() []error {
 	}
 	if c.RateMB > 0 && c.BurstMB <= 0 {
 		problems = append(problems, config.Problem("distributor.ingestion-burst-size-mb", c.BurstMB, "a number of megabytes above 0"))
+	}
+	if c.PushTimeout <= 0 {
+		problems = append(problems, config.Problem("distributor.push.timeout", c.PushTimeout, "a duration above 0"))
 	}
 	return problems
 }

@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -22,10 +23,25 @@ type Ingester interface {
 	Push(ctx context.Context, tenantID string, recs []profile.Record) []error
 }
 
+// sink is where records go. It calls free once when nobody uses them and their
+// profiles any more, which may be after push has returned (D3).
+type sink interface {
+	push(ctx context.Context, tenantID string, recs []profile.Record, free func()) []error
+}
+
+// alone is an ingester in the same process that keeps everything.
+type alone struct{ Ingester }
+
+func (a alone) push(ctx context.Context, tenantID string, recs []profile.Record, free func()) []error {
+	defer free()
+	return a.Push(ctx, tenantID, recs)
+}
+
 // Distributor is the role. It may be used by many goroutines.
 type Distributor struct {
 	limits   Limits
-	ingester Ingester
+	sink     sink
+	outlives bool // sink uses records after push has returned
 	metrics  *metrics
 	logger   *slog.Logger
 	rates    *rates
@@ -33,10 +49,23 @@ type Distributor struct {
 	now      func() time.Time
 }
 
-// New returns a distributor in front of an ingester.
+// New returns a distributor in front of the one ingester that keeps everything.
 func New(cfg Config, limits Limits, ing Ingester, reg prometheus.Registerer, logger *slog.Logger) *Distributor {
+	return newDistributor(cfg, limits, alone{ing}, nil, reg, logger)
+}
+
+// NewReplicated returns a distributor in front of the ingesters of a ring.
+// sharers tells how many distributors there are, among which the tenants' rates
+// are shared; nil means that each may let pass the whole rate.
+func NewReplicated(cfg Config, limits Limits, r *Replicas, sharers func() int, reg prometheus.Registerer, logger *slog.Logger) *Distributor {
+	d := newDistributor(cfg, limits, r, sharers, reg, logger)
+	d.outlives = true
+	return d
+}
+
+func newDistributor(cfg Config, limits Limits, to sink, sharers func() int, reg prometheus.Registerer, logger *slog.Logger) *Distributor {
 	return &Distributor{
-		limits: limits, ingester: ing, metrics: newMetrics(reg), logger: logger, rates: newRates(cfg),
+		limits: limits, sink: to, metrics: newMetrics(reg), logger: logger, rates: newRates(cfg, sharers),
 		decoders: sync.Pool{New: func() any { return new(pprof.Decoder) }},
 		now:      time.Now,
 	}
@@ -77,7 +106,7 @@ func (d *Distributor) Push(ctx context.Context, series []upload.Series) (upload.
 	return b.result, nil
 }
 
-// A batch collects the records of an upload and sends them to the ingester,
+// A batch collects the records of an upload and sends them to the sink,
 // again and again when they grow too many.
 type batch struct {
 	d        *Distributor
@@ -141,6 +170,9 @@ func (b *batch) refuse(at place, err error, profiles int) {
 func (b *batch) profile(at place, ls []profile.LabelPair, name func([]profile.ValueType) string, raw upload.Profile) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
+	}
+	if b.d.outlives && !pprof.IsGzip(raw.Data) {
+		raw.Data = bytes.Clone(raw.Data) // the profile's strings lie in it
 	}
 	dec := b.d.decoders.Get().(*pprof.Decoder)
 	p, id, ls, err := b.decode(dec, ls, name, raw)
@@ -217,11 +249,19 @@ func (b *batch) records(ls []profile.LabelPair, p *profile.Profile, id identity)
 	}
 }
 
-// send hands what has been collected to the ingester and notes the outcome.
+// send hands what has been collected to the sink and notes the outcome.
 func (b *batch) send() {
 	var errs []error
+	decoders := b.decoders
+	free := func() {
+		for _, dec := range decoders {
+			b.d.release(dec)
+		}
+	}
 	if len(b.recs) > 0 {
-		errs = b.d.ingester.Push(b.ctx, b.tenantID, b.recs)
+		errs = b.d.sink.push(b.ctx, b.tenantID, b.recs, free)
+	} else {
+		free()
 	}
 	for i, p := range b.pending {
 		end := len(b.recs)
@@ -234,11 +274,8 @@ func (b *batch) send() {
 		}
 		b.result.Stored++
 	}
-	for _, dec := range b.decoders {
-		b.d.release(dec)
-	}
-	clear(b.recs)
-	b.decoders, b.recs, b.pending, b.bytes = b.decoders[:0], b.recs[:0], b.pending[:0], 0
+	// Records and decoders may be in use still: they belong to the sink.
+	b.decoders, b.recs, b.pending, b.bytes = nil, nil, b.pending[:0], 0
 }
 
 func firstError(errs []error, from, to int) error {

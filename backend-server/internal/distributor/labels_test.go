@@ -107,6 +107,6 @@ func TestTypesThatNoIDTellsApart(t *testing.T) {
 func TestLimitsValidate(t *testing.T) {
 	bad := Limits{MaxProfileSize: config.Bytes(3 << 30), MaxStackDepth: 1, RejectOlderThan: -1, RejectNewerThan: -1}
 	require.Len(t, bad.Validate(), 8)
-	require.Len(t, (&Config{RateMB: -1}).Validate(), 1)
-	require.Len(t, (&Config{RateMB: 1}).Validate(), 1)
+	require.Len(t, (&Config{RateMB: -1}).Validate(), 2)
+	require.Len(t, (&Config{RateMB: 1, PushTimeout: 1}).Validate(), 1)
 }

@@ -15,7 +15,8 @@ const megabyte = 1e6
 
 // rates holds what each tenant may still send.
 type rates struct {
-	cfg Config
+	cfg     Config
+	sharers func() int // distributors that share the rates; nil: one
 
 	mu struct {
 		sync.Mutex
@@ -23,8 +24,8 @@ type rates struct {
 	}
 }
 
-func newRates(cfg Config) *rates {
-	r := &rates{cfg: cfg}
+func newRates(cfg Config, sharers func() int) *rates {
+	r := &rates{cfg: cfg, sharers: sharers}
 	r.mu.tenants = map[string]*rate.Limiter{}
 	return r
 }
@@ -35,7 +36,14 @@ func (r *rates) take(tenantID string, bytes int, now time.Time) error {
 	if r.cfg.RateMB <= 0 {
 		return nil
 	}
+	sharers := 1
+	if r.sharers != nil {
+		sharers = max(1, r.sharers())
+	}
 	limiter := r.of(tenantID)
+	if share := rate.Limit(r.cfg.RateMB * megabyte / float64(sharers)); limiter.Limit() != share {
+		limiter.SetLimitAt(now, share)
+	}
 	booked := limiter.ReserveN(now, min(bytes, limiter.Burst()))
 	wait := booked.DelayFrom(now)
 	if wait == 0 {
@@ -44,8 +52,8 @@ func (r *rates) take(tenantID string, bytes int, now time.Time) error {
 	booked.CancelAt(now)
 	return &upload.RetryError{
 		After: wait,
-		Err: fault.Reason(fault.Exhausted, "rate_limited", "tenant %q sends more than -distributor.ingestion-rate-limit-mb=%g megabytes a second (burst %g); this request has %d bytes; try again in %s",
-			tenantID, r.cfg.RateMB, r.cfg.BurstMB, bytes, wait.Round(time.Millisecond)),
+		Err: fault.Reason(fault.Exhausted, "rate_limited", "tenant %q sends more than -distributor.ingestion-rate-limit-mb=%g megabytes a second (burst %g), shared by %d distributors; this request has %d bytes; try again in %s",
+			tenantID, r.cfg.RateMB, r.cfg.BurstMB, sharers, bytes, wait.Round(time.Millisecond)),
 	}
 }
 

@@ -21,8 +21,8 @@ type Conns interface {
 	Conn(addr string) (*grpc.ClientConn, error)
 }
 
-// maxWaiting is how many bytes may wait for the answer of one ingester. A single
-// push may be larger.
+// maxWaiting is how many bytes may wait for the answer of one ingester before
+// further pushes to it are refused; the last one may exceed it.
 const maxWaiting = 32 << 20
 
 // Client pushes to ingesters of other processes. It may be used by many
@@ -110,7 +110,7 @@ func (c *Client) enter(addr string, size int) (*stream, error) {
 		p = &peer{addr: addr}
 		c.peers[addr] = p
 	}
-	if p.waiting > 0 && p.waiting+size > c.limit {
+	if p.waiting >= c.limit {
 		return nil, fault.New(fault.Unavailable, "the ingester at %s does not keep up: %d bytes wait for its answer; limit %d", addr, p.waiting, c.limit)
 	}
 	if p.current == nil {

@@ -19,8 +19,8 @@
 // # Invariants
 //
 //	S1  Pushes to an ingester that does not answer wait for no longer than their
-//	    deadline, and hold no more than maxWaiting bytes. What comes on top of
-//	    that is refused at once. Other ingesters are not affected.
+//	    deadline, and hold no more than maxWaiting bytes and one push. What comes
+//	    on top of that is refused at once. Other ingesters are not affected.
 //	S2  A stream that has brought no answer since a push that timed out was
 //	    given to it is broken: all that wait for it fail, and the next push
 //	    opens another.
