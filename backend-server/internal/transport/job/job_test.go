@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,13 +75,13 @@ func (in *installation) set(addr string, active bool) {
 	in.ring[addr] = active
 }
 
-// addScheduler starts a scheduler. kill ends it as SIGKILL would: all its
-// connections break.
+// addScheduler starts a scheduler; kill ends it.
 func (in *installation) addScheduler() (s *scheduler.Scheduler, addr string, kill func()) {
 	var cfg scheduler.Config
 	cfg.RegisterFlags(flag.NewFlagSet("", flag.PanicOnError))
 	cfg.MaxOutstanding = 20
 	s = scheduler.New(cfg, scheduler.Deps{Registerer: prometheus.NewRegistry(), Logger: quiet, Now: time.Now})
+	require.NoError(in.t, services.StartAndAwaitRunning(context.Background(), s))
 	server, err := rpc.NewServer(in.cfg, prometheus.NewRegistry(), quiet)
 	require.NoError(in.t, err)
 	Register(server, s)
@@ -100,6 +102,44 @@ func (in *installation) addScheduler() (s *scheduler.Scheduler, addr string, kil
 
 func (in *installation) client() *Client {
 	return NewClient(in.active, in.pool, prometheus.NewRegistry(), quiet)
+}
+
+// through returns an address at which addr is reached, until cut is called: then
+// all connections break, and there are no new ones, as when a process is killed.
+func (in *installation) through(addr string) (front string, cut func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(in.t, err)
+	var mu sync.Mutex
+	conns := []io.Closer{l}
+	dead := false
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", addr)
+			mu.Lock()
+			if err == nil && !dead {
+				conns = append(conns, from, to)
+				go func() { _, _ = io.Copy(from, to) }()
+				go func() { _, _ = io.Copy(to, from) }()
+			} else {
+				_ = from.Close()
+			}
+			mu.Unlock()
+		}
+	}()
+	cut = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		dead = true
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}
+	in.t.Cleanup(cut)
+	return l.Addr().String(), cut
 }
 
 // asker answers with a function.
@@ -324,8 +364,19 @@ func TestQuerierStops(t *testing.T) {
 // TestSchedulerDies: with two schedulers, no question fails when one dies, and
 // workers come to the one that takes its place.
 func TestSchedulerDies(t *testing.T) {
+	for _, killed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("killed %t", killed), func(t *testing.T) { testSchedulerDies(t, killed) })
+	}
+}
+
+func testSchedulerDies(t *testing.T, killed bool) {
 	in := newInstallation(t)
 	_, addr, kill := in.addScheduler()
+	if killed {
+		in.set(addr, false)
+		addr, kill = in.through(addr)
+		in.set(addr, true)
+	}
 	in.addScheduler()
 	var count atomic.Int64
 	w, _ := in.addQuerier("q", 4, func(ctx context.Context, _ *question.Question) (*question.Answer, error) {
@@ -372,27 +423,18 @@ func TestSchedulerDies(t *testing.T) {
 func TestWorkersAreSpread(t *testing.T) {
 	in := newInstallation(t)
 	w, _ := in.addQuerier("q", 4, nil)
-	perScheduler := func(want ...int) func() bool {
-		return func() bool {
-			total := 0
-			for _, n := range want {
-				total += n
-			}
-			return testutil.ToFloat64(w.connected) == float64(total)
-		}
-	}
 	_, first, _ := in.addScheduler()
-	require.Eventually(t, perScheduler(4), 10*time.Second, time.Millisecond)
+	require.Eventually(t, connected(w, 4), 10*time.Second, time.Millisecond)
 	in.addScheduler()
 	in.addScheduler()
 	time.Sleep(2 * lookInterval)
-	require.Eventually(t, perScheduler(2, 1, 1), 10*time.Second, time.Millisecond)
+	require.Eventually(t, connected(w, 4), 10*time.Second, time.Millisecond)
 	in.addScheduler()
 	in.addScheduler()
-	require.Eventually(t, perScheduler(1, 1, 1, 1, 1), 10*time.Second, time.Millisecond, "at least one each (J3)")
+	require.Eventually(t, connected(w, 5), 10*time.Second, time.Millisecond, "at least one each (J3)")
 	in.set(first, false)
 	time.Sleep(2 * lookInterval)
-	require.Eventually(t, perScheduler(1, 1, 1, 1, 1), 10*time.Second, time.Millisecond, "one that leaves keeps its worker (J3)")
+	require.Eventually(t, connected(w, 5), 10*time.Second, time.Millisecond, "one that leaves keeps its worker (J3)")
 }
 
 // TestOtherVersions: what is not understood is refused by name.
