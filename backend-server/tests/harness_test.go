@@ -62,8 +62,14 @@ var addressLine = regexp.MustCompile(`msg="Hearth starts".* address=(\S+)`)
 // may still find it not ready.
 func start(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
-	flags = append([]string{"-db.data-path=" + data, "-server.http-listen-address=127.0.0.1", "-server.http-listen-port=0", "-self-profiling.enabled=false"}, flags...)
-	s := &server{cmd: exec.Command(binary, flags...), exited: make(chan error, 1)}
+	return launch(t, append([]string{binary, "-db.data-path=" + data, "-server.http-listen-address=127.0.0.1", "-server.http-listen-port=0", "-self-profiling.enabled=false"}, flags...))
+}
+
+// launch runs a command line that is that of a server, and waits until it
+// listens.
+func launch(t *testing.T, argv []string) *server {
+	t.Helper()
+	s := &server{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan error, 1)}
 	out, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())
@@ -78,11 +84,17 @@ func start(t *testing.T, data string, flags ...string) *server {
 	select {
 	case a := <-address:
 		s.url = "http://" + a
-	case <-time.After(20 * time.Second):
+	case err := <-s.exited:
+		s.exited <- err
+		t.Fatalf("the server does not start: %v\n%s", err, s.output())
+	case <-time.After(listenPatience):
 		t.Fatalf("the server does not listen:\n%s", s.output())
 	}
 	return s
 }
+
+// listenPatience is for machines that do much else.
+const listenPatience = 30 * time.Second
 
 // read collects the log and finds the address in it.
 func (s *server) read(out io.Reader, address chan<- string) {

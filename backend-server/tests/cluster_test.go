@@ -1,0 +1,176 @@
+package tests
+
+import (
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The table of docs/operations.md:
+//
+//	go test ./backend-server/tests -run 'Cluster|Zones|Partition|Monolith' -v -timeout 2h -cluster.hold 30s
+var hold = flag.Duration("cluster.hold", 3*time.Second, "for how long members of a cluster are down")
+
+// disturbed is a fleet with what was sent to it, and the table of what clients
+// saw.
+type disturbed struct {
+	*fleet
+	ledger *ledger
+	fronts []*endpoint
+}
+
+func newDisturbed(t *testing.T, f *fleet) *disturbed {
+	t.Log("\n" + rowHead)
+	return &disturbed{f, newLedger("cluster"), f.endpoints("query-frontend")}
+}
+
+// while pushes and asks while something happens, and verifies: with what was
+// refused there or not, and after it was sent again.
+func (d *disturbed) while(what string, happens func()) (pushes, queries *tally) {
+	d.t.Helper()
+	w := d.begin(d.t, d.ledger)
+	defer w.end()
+	time.Sleep(time.Second)
+	happens()
+	time.Sleep(time.Second)
+	w.end()
+	d.t.Log("\n" + w.row(what) + "\npushes:" + w.pushes.causes() + "\nqueries:" + w.queries.causes())
+	d.settle()
+	d.ledger.verify(d.t, d.fronts, what+", afterwards")
+	w.redeem()
+	n := d.ledger.verify(d.t, d.fronts, what+", after sending again")
+	require.False(d.t, d.t.Failed(), what)
+	d.t.Logf("%s: %d profiles, each there once", what, n)
+	return w.pushes, w.queries
+}
+
+// inBlocks verifies with everything in blocks, of which the bucket has all
+// copies; then without the processes that made them.
+func (d *disturbed) inBlocks() {
+	d.t.Helper()
+	d.flushAll()
+	n := d.ledger.verify(d.t, d.fronts, "in blocks")
+	for _, m := range d.with("ingester") {
+		m.die()
+	}
+	d.start(d.with("ingester")...)
+	d.settle()
+	require.Equal(d.t, n, d.ledger.verify(d.t, d.fronts, "in blocks, after a new start of the ingesters"))
+}
+
+// TestCluster disturbs a cluster under load. Every answer that it gives
+// meanwhile, and all answers afterwards, must have each acknowledged profile
+// exactly once.
+func TestCluster(t *testing.T) {
+	short(t)
+	d := newDisturbed(t, newFleet(t, newLoopback(t), roles))
+	d.while("an ingester is killed and comes back", func() {
+		m := d.named("ingester-1")
+		m.die()
+		time.Sleep(*hold)
+		d.start(m)
+	})
+	d.while("an ingester is stopped (SIGSTOP) and goes on", func() {
+		m := d.named("ingester-2")
+		require.NoError(d.t, m.cmd.Process.Signal(syscall.SIGSTOP))
+		time.Sleep(max(*hold, 10*time.Second))
+		require.NoError(d.t, m.cmd.Process.Signal(syscall.SIGCONT))
+	})
+	d.while("query-schedulers and query-frontends are killed in turn", func() {
+		for _, name := range []string{"query-scheduler-1", "query-frontend-1", "query-scheduler-2", "query-frontend-2"} {
+			m := d.named(name)
+			m.die()
+			time.Sleep(*hold / 2)
+			d.start(m)
+		}
+	})
+	d.while("two ingesters are killed and come back", func() {
+		one, two := d.named("ingester-3"), d.named("ingester-4")
+		one.die()
+		two.die()
+		time.Sleep(*hold)
+		d.start(one, two)
+	})
+	d.while("all processes are restarted, one after the other", func() {
+		for _, m := range d.members {
+			m.restart()
+			d.settle()
+		}
+	})
+	d.while("an ingester leaves for good, another one joins", func() {
+		d.retire(d.named("ingester-5"))
+		d.start(d.add("ingester-6", "ingester"))
+	})
+	d.inBlocks()
+}
+
+// retire has an ingester leave for good: it ships what it has, and nobody
+// misses it.
+func (d *disturbed) retire(m *member) {
+	d.t.Helper()
+	code, body := m.post("/ingester/prepare-shutdown", "", nil)
+	require.Equal(d.t, http.StatusOK, code, body)
+	m.leave()
+	d.remove(m)
+	logs, err := filepath.Glob(filepath.Join(m.data(), "tenants", "*", "wal", "*"))
+	require.NoError(d.t, err)
+	_ = logs
+	require.NoError(d.t, os.RemoveAll(m.data()), "all that it had is in the bucket")
+	d.settle()
+}
+
+// TestZones is TestCluster where copies are in different zones: of one zone all
+// processes may be missing.
+func TestZones(t *testing.T) {
+	short(t)
+	d := newDisturbed(t, newFleet(t, newLoopback(t), []place{
+		{"store-gateway", 2}, {"query-scheduler", 2}, {"ingester", 5}, {"distributor", 2}, {"querier", 2}, {"query-frontend", 2},
+	}, "-ingester.ring.zone-awareness-enabled"))
+	_, queries := d.while("all ingesters of a zone are killed and come back", func() {
+		zone := []*member{d.named("ingester-1"), d.named("ingester-4")}
+		for _, m := range zone {
+			m.die()
+		}
+		time.Sleep(*hold)
+		d.start(zone...)
+	})
+	require.Zero(t, queries.failed, "one zone may be missing")
+	d.while("ingesters of two zones are killed and come back", func() {
+		two := []*member{d.named("ingester-2"), d.named("ingester-3")}
+		for _, m := range two {
+			m.die()
+		}
+		time.Sleep(*hold)
+		d.start(two...)
+	})
+	d.inBlocks()
+}
+
+// TestMonolith is a cluster of processes that all do everything.
+func TestMonolith(t *testing.T) {
+	d := newDisturbed(t, newFleet(t, newLoopback(t), []place{{"all", 3}}))
+	pushes, queries := d.while("one of three that do everything is killed and comes back", func() {
+		m := d.named("all-1")
+		m.die()
+		time.Sleep(*hold)
+		d.start(m)
+	})
+	require.Zero(t, pushes.failed, "one of three may be missing")
+	require.Zero(t, queries.failed, "one of three may be missing")
+	if testing.Short() {
+		return
+	}
+	d.while("three that do everything are restarted, one after the other", func() {
+		for _, m := range d.members {
+			m.restart()
+			d.settle()
+		}
+	})
+	d.inBlocks()
+}
