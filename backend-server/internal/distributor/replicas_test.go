@@ -48,6 +48,9 @@ func (n *node) Push(ctx context.Context, tenantID string, recs []profile.Record)
 	fresh := slices.DeleteFunc(slices.Clone(recs), func(r profile.Record) bool { return n.seen[r.ID] })
 	for _, r := range fresh {
 		n.seen[r.ID] = true
+		if p := r.Profile; p.Strings[p.Functions[0].Name] != "main.main" {
+			panic("the profile is used for something else")
+		}
 	}
 	n.mu.Unlock()
 	return n.store.Push(ctx, tenantID, fresh)
