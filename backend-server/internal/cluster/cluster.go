@@ -29,7 +29,7 @@ type Deps struct {
 	// when members start.
 	DataDir string
 	// Port is asked, when members start, for the port that is published with
-	// -instance.addr if that has none.
+	// -instance.addr if that has none: that of gRPC.
 	Port func() int
 }
 

@@ -47,6 +47,9 @@ func TestGossip(t *testing.T) {
 		{"a twin is noticed", twinIsNoticed},
 		{"gossip is encrypted", encrypted},
 		{"gossip has a page", gossipPage},
+		{"a restart keeps its place", restarted},
+		{"a process sleeps", func(t *testing.T) { suspended(t, 13, neverForget) }},
+		{"a process sleeps too long", func(t *testing.T) { suspended(t, 14, "-ingester.ring.auto-forget-after=3s") }},
 	} {
 		g.Go(func() { t.Run(s.name, s.run) })
 	}

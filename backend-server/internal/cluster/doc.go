@@ -29,7 +29,8 @@
 //	PENDING    known to all; the role starts (replays its log): no traffic
 //	JOINING    the role runs; tokens may be watched for conflicts: no traffic
 //	ACTIVE     written to and read from
-//	LEAVING    read from, no longer written to; the role empties its memory
+//	LEAVING    read from, no longer written to; the role empties its memory, or
+//	           the process is being restarted
 //	UNHEALTHY  any of these with a heartbeat that is too old: no traffic
 //
 // A process without -memberlist.join is alone. It runs the same code on a
@@ -45,8 +46,11 @@
 //	    allows give no answer. If that is not possible, it is an error.
 //	R3  Where a series lies depends on tenant, series and tokens only, never on
 //	    version or process: Token is part of the format of a cluster.
-//	R4  A member that is not LEAVING by its own will stays on the ring until it
-//	    is forgotten; while it is there, R2 counts it as missing.
+//	R4  A member goes off the ring only by its own will and with nothing left
+//	    that only its disk has, or by being forgotten. One that stops to come
+//	    back stays as LEAVING, one that fails or dies as what it was, with its
+//	    tokens; while it is there and silent, R2 counts it as missing, and when
+//	    it is back it has the same place.
 //	R5  Who does not see most processes forgets nobody.
 //	R6  Every goroutine belongs to a service that waits for it.
 package cluster

@@ -17,13 +17,19 @@ import (
 // Role is what a member of a ring does.
 type Role struct {
 	// Service is started while the member is PENDING, and stopped after it has
-	// left the ring; nil if the role needs neither.
+	// left the ring, or while it is LEAVING if it stays; nil if the role needs
+	// neither.
 	Service services.Service
 	// Drain empties the role's memory while the member is LEAVING: it refuses
 	// writes first, and serves reads all along. If it fails, what it could not
 	// bring to safety is on the disk of this process only, and the member stays
 	// on the ring to be missed (R4). nil if there is nothing to empty.
 	Drain func(context.Context) error
+	// Leaves is asked when the process stops whether it leaves for good. If it
+	// does not, nothing is drained, and the member stays on the ring as LEAVING,
+	// with its tokens, for the process that comes back (R4). nil means that it
+	// leaves.
+	Leaves func() bool
 }
 
 // Member is this process on one ring, with the role that makes it a member. It
@@ -162,24 +168,38 @@ func (m *Member) run(ctx context.Context) error {
 	}
 }
 
-// stop leaves the ring and stops the role. A member whose role has failed, or
-// could not be drained, stays on the ring.
+// stop leaves the ring and stops the role. A member that is to come back, whose
+// role has failed, or that could not be drained, stays on the ring.
 func (m *Member) stop(failed error) error {
 	ctx := context.Background()
 	var err error
-	if failed == nil {
+	stays := m.role.Leaves != nil && !m.role.Leaves()
+	switch {
+	case failed != nil:
+	case stays:
+		err = errors.Join(m.leaving(ctx), m.stopRole())
+	default:
 		err = m.leave(ctx)
 	}
-	m.lifecycle.SetKeepInstanceInTheRingOnShutdown(failed != nil || err != nil)
-	return errors.Join(err, m.stopLifecycle(), m.stopRole())
+	m.lifecycle.SetKeepInstanceInTheRingOnShutdown(failed != nil || stays || err != nil)
+	err = errors.Join(err, m.stopLifecycle())
+	if failed == nil && stays {
+		return err
+	}
+	return errors.Join(err, m.stopRole())
 }
 
-func (m *Member) leave(ctx context.Context) error {
+// leaving has writers pass this member over.
+func (m *Member) leaving(ctx context.Context) error {
 	if err := m.lifecycle.ChangeState(ctx, ring.LEAVING); err != nil {
 		return fmt.Errorf("leave the %s ring: %w", m.name, err)
 	}
-	if m.role.Drain == nil {
-		return nil
+	return nil
+}
+
+func (m *Member) leave(ctx context.Context) error {
+	if err := m.leaving(ctx); err != nil || m.role.Drain == nil {
+		return err
 	}
 	begin := time.Now()
 	if err := m.role.Drain(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -149,6 +150,18 @@ func (r *Ring) Active() []Peer {
 	}
 	slices.SortFunc(set.Instances, func(a, b Peer) int { return cmp.Compare(a.Id, b.Id) })
 	return set.Instances
+}
+
+// All returns every member that the ring has, whatever its state, by ID: whom
+// there may be something to ask of, or to keep a connection to.
+func (r *Ring) All(ctx context.Context) ([]Peer, error) {
+	desc, err := r.store.ring(ctx, r.name)
+	if err != nil {
+		return nil, fmt.Errorf("%s ring: %w", r.name, err)
+	}
+	all := slices.Collect(maps.Values(desc.Ingesters))
+	slices.SortFunc(all, func(a, b Peer) int { return cmp.Compare(a.Id, b.Id) })
+	return all, nil
 }
 
 // Unhealthy is the state of a member that was not heard of for too long.

@@ -58,7 +58,7 @@ func encrypted(t *testing.T) {
 	require.EqualValues(t, 77, serial())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("torn"), 0o600))
 	require.EqualValues(t, 77, serial())
-	require.InDelta(t, 1, testutil.ToFloat64(p1.metrics.reloadFails), 0.1)
+	require.Positive(t, testutil.ToFloat64(p1.metrics.reloadFails))
 	require.Equal(t, "p1 ACTIVE, p2 ACTIVE", p1.sees())
 	// p1 still calls others: what it has to say arrives.
 	go p1.member.StopAsync()
