@@ -37,7 +37,8 @@
 // one source has seen, and two sources need not have seen the same ones: a row
 // reaches from the profile before it in its source to its own time. Of such
 // series rows are taken from further sources only where they reach into nothing
-// that has been taken; see Choice.
+// that has been taken; see Choice. Where the first row of a source begins nobody
+// knows, so that one may be left out: rather too little growth than some twice.
 //
 // # Invariants
 //

@@ -1,0 +1,197 @@
+package replica_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+)
+
+// total is a running total at some time.
+type total struct {
+	id    uint64
+	time  profile.UnixMilli
+	value int64
+}
+
+// life is what a counter counted, over some hours; now and then nothing.
+func life(rng *rand.Rand) []total {
+	var out []total
+	t, v := profile.UnixMilli(rng.IntN(replica.Window)), int64(rng.IntN(100))
+	for i := range 2 + rng.IntN(30) {
+		out = append(out, total{uint64(i + 1), t, v})
+		t += profile.UnixMilli(1 + rng.IntN(replica.Window/2))
+		if rng.IntN(5) > 0 {
+			v += 1 + rng.Int64N(100)
+		}
+	}
+	return out
+}
+
+// growth is the rows that a source makes of those totals that it has seen.
+func growth(seen []total) []replica.Row {
+	var out []replica.Row
+	for i := 1; i < len(seen); i++ {
+		if d := seen[i].value - seen[i-1].value; d > 0 {
+			out = append(out, replica.Row{ID: seen[i].id, Time: seen[i].time, Total: d})
+		}
+	}
+	return out
+}
+
+// shown is a source in the stores of a choice, one for each source.
+type shown struct {
+	units []replica.Unit
+	rows  [][]replica.Row // by entry of the only unit
+}
+
+// show has a store say what rows a source has of a series.
+func show(source byte, counter bool, rows []replica.Row) shown {
+	s := shown{units: []replica.Unit{{Origin: query.Origin{ID: ulid.ULID{14: 1, 15: source}, Source: ulid.ULID{15: source}}}}}
+	u := &s.units[0]
+	for _, r := range rows {
+		w := int64(r.Time) / replica.Window
+		i := slices.IndexFunc(u.Entries, func(e replica.Entry) bool { return e.Window == w })
+		if i < 0 {
+			i = len(u.Entries)
+			u.Entries = append(u.Entries, replica.Entry{Series: replica.Series{Hi: 1}, Window: w, Counter: counter})
+			s.rows = append(s.rows, nil)
+		}
+		s.rows[i] = append(s.rows[i], r)
+		u.Entries[i].Digest = replica.DigestOf(s.rows[i])
+	}
+	return s
+}
+
+// choose makes a choice and returns the rows that were taken, by time.
+func choose(t *testing.T, stores []shown) []replica.Row {
+	units := make([][]replica.Unit, len(stores))
+	for i := range stores {
+		units[i] = stores[i].units
+	}
+	c := replica.NewChoice(units)
+	if refs := c.Ask(); refs != nil {
+		rows := make([][][]replica.Row, len(stores))
+		for i := range refs {
+			for _, r := range refs[i] {
+				rows[i] = append(rows[i], stores[i].rows[r.Entry])
+			}
+		}
+		c.Tell(rows)
+		require.Nil(t, c.Ask(), "asks once")
+	}
+	var out []replica.Row
+	for i, picks := range c.Picks() {
+		for _, p := range picks {
+			if p.All {
+				require.Empty(t, p.Entries)
+				out = append(out, slices.Concat(stores[i].rows...)...)
+			}
+			for _, e := range p.Entries {
+				require.True(t, e.IDs == nil || slices.IsSorted(e.IDs))
+				for _, r := range stores[i].rows[e.Entry] {
+					if e.IDs == nil || slices.Contains(e.IDs, r.ID) {
+						out = append(out, r)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b replica.Row) int { return int(a.Time - b.Time) })
+	return out
+}
+
+func sum(rows []replica.Row) (n int64) {
+	for _, r := range rows {
+		n += r.Total
+	}
+	return n
+}
+
+// miss returns what a source has seen that was away for a while, or that lost
+// some of what it should have got.
+func miss(rng *rand.Rand, all []total) []total {
+	from := rng.IntN(len(all))
+	to := from + rng.IntN(len(all)-from+1)
+	switch rng.IntN(4) {
+	case 0: // was away
+		return slices.Concat(all[:from], all[to:])
+	case 1: // came late or left early
+		return all[from:to]
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(total) bool { return rng.IntN(5) == 0 })
+}
+
+// TestCountersGrowOnce gives sources different parts of a counter's life. What
+// is made of it is never more than what was counted, and exactly that if one of
+// them has seen it all.
+func TestCountersGrowOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
+	lessThanBest, worlds := 0, 20_000
+	for range worlds {
+		all := life(rng)
+		truth := sum(growth(all))
+		var stores []shown
+		var best int64
+		complete := rng.IntN(3) == 0
+		for s := range 2 + rng.IntN(3) {
+			seen := miss(rng, all)
+			if complete && s == 1 {
+				seen = all
+			}
+			rows := growth(seen)
+			best = max(best, sum(rows))
+			stores = append(stores, show(byte(s), true, rows))
+		}
+		got := sum(choose(t, stores))
+		if complete {
+			require.Equal(t, truth, got, "%v: %+v", all, stores)
+		}
+		require.LessOrEqual(t, got, truth, "%v: %+v", all, stores)
+		if got < best {
+			lessThanBest++
+		}
+	}
+	t.Logf("less than the best source knows: %d of %d", lessThanBest, worlds)
+}
+
+// TestCountersInPart is the same for a question about a part of the time.
+func TestCountersInPart(t *testing.T) {
+	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
+	inexact, worlds := 0, 20_000
+	for range worlds {
+		all := life(rng)
+		a, b := rng.IntN(len(all)), rng.IntN(len(all))
+		in := profile.TimeRange{Start: all[min(a, b)].time, End: all[max(a, b)].time}
+		cut := func(rows []replica.Row) []replica.Row {
+			return slices.DeleteFunc(rows, func(r replica.Row) bool { return !in.Contains(r.Time) })
+		}
+		complete := rng.IntN(2) == 0
+		var stores []shown
+		for s := range 2 + rng.IntN(3) {
+			seen := miss(rng, all)
+			if complete && s == 1 {
+				seen = all
+			}
+			stores = append(stores, show(byte(s), true, cut(growth(seen))))
+		}
+		got := choose(t, stores)
+		if complete && sum(got) != sum(cut(growth(all))) {
+			inexact++
+		}
+		// What grew before the question may be in the first row, once.
+		upTo := slices.DeleteFunc(slices.Clone(all), func(v total) bool { return v.time > in.End })
+		require.LessOrEqual(t, sum(got), sum(growth(upTo)), "%v of %v: %+v", in, all, stores)
+		for i := 1; i < len(got); i++ {
+			between := slices.DeleteFunc(slices.Clone(all), func(v total) bool { return v.time > got[i].Time })
+			require.LessOrEqual(t, sum(got[:i+1]), sum(growth(between)), "%v of %v: %+v", in, all, stores)
+		}
+	}
+	t.Logf("not exact at the begin: %d of %d", inexact, worlds)
+}

@@ -1,0 +1,66 @@
+package replica_test
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+)
+
+// fuzz holds a decoder to three things: nothing makes it panic, what it refuses
+// is Corrupt, and what it takes is the same after another round.
+func fuzz[T any](f *testing.F, decode func([]byte) (T, error), encode func([]byte, T) []byte, seeds ...T) {
+	for _, s := range seeds {
+		f.Add(encode(nil, s))
+	}
+	f.Add([]byte{})
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add([]byte{2, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		v, err := decode(b)
+		runtime.ReadMemStats(&after)
+		// Other goroutines of the fuzzer take some too.
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(b)+1<<20), "memory for %d bytes", len(b))
+		if err != nil {
+			require.True(t, fault.Is(err, fault.Corrupt), "%v", err)
+			return
+		}
+		again, err := decode(encode(nil, v))
+		require.NoError(t, err)
+		require.Equal(t, v, again)
+	})
+}
+
+func FuzzDecodeUnits(f *testing.F) {
+	fuzz(f, replica.DecodeUnits, replica.AppendUnits, nil, of(1, 1, 2, 4000).units, show(3, true, rows(5)).units)
+}
+
+func FuzzDecodeRefs(f *testing.F) {
+	fuzz(f, replica.DecodeRefs, replica.AppendRefs, nil, []replica.Ref{{Unit: 1, Entry: 300}, {}})
+}
+
+func FuzzDecodeRows(f *testing.F) {
+	fuzz(f, replica.DecodeRows, replica.AppendRows, nil, [][]replica.Row{rows(1, 2), nil, {{ID: 1, Time: profile.UnixMilli(-1 << 63), Total: 1<<63 - 1}, {Time: 1<<63 - 1, Total: -1}}})
+}
+
+func FuzzDecodePicks(f *testing.F) {
+	fuzz(f, replica.DecodePicks, replica.AppendPicks, nil, []replica.Pick{
+		{Unit: 3, All: true}, {Unit: 4, Entries: []replica.EntryPick{{Entry: 1}, {Entry: 2, IDs: []uint64{7, 1 << 63}}, {Entry: 3, IDs: []uint64{}}}},
+	})
+}
+
+// TestRefusals have messages that say what is wrong.
+func TestRefusals(t *testing.T) {
+	_, err := replica.DecodeUnits([]byte{2, 0})
+	require.EqualError(t, err, "units: version 2; this process knows 1")
+	_, err = replica.DecodePicks(append(replica.AppendPicks(nil, nil), 0))
+	require.EqualError(t, err, "picks: 1 bytes follow the end")
+	_, err = replica.DecodeRefs([]byte{1, 9, 0, 0})
+	require.EqualError(t, err, "references: 9 entries in 2 bytes")
+}
