@@ -80,7 +80,7 @@ func (a *App) open() error {
 	if a.services, err = a.roles(); err != nil {
 		return err
 	}
-	a.serveStores()
+	a.servePeers()
 	a.operations()
 	return a.http.Listen(context.Background())
 }

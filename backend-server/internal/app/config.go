@@ -18,6 +18,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
 	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
@@ -41,6 +42,7 @@ type Config struct {
 	QueryFrontend queryfrontend.Config
 	Scheduler     scheduler.Config
 	Querier       querier.Config
+	Workers       job.Config
 }
 
 // RegisterFlags declares all flags that are settings, with their defaults.
@@ -61,6 +63,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.QueryFrontend.RegisterFlags(f)
 	c.Scheduler.RegisterFlags(f)
 	c.Querier.RegisterFlags(f)
+	c.Workers.RegisterFlags(f)
 }
 
 // Validate reports every value that is not allowed.
@@ -75,7 +78,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, part := range []interface{ Validate() []error }{
-		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier,
+		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier, &c.Workers,
 	} {
 		problems = append(problems, part.Validate()...)
 	}

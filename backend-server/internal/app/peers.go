@@ -16,6 +16,8 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/replicate"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/store"
 )
@@ -26,6 +28,7 @@ type peers struct {
 	cluster *cluster.Cluster
 	server  *rpc.Server
 	pool    *rpc.Pool
+	pushes  *replicate.Client // nil without a distributor
 	rings   map[cluster.Name]*cluster.Ring
 }
 
@@ -53,6 +56,9 @@ func (a *App) openPeers() error {
 
 func (p *peers) close() error {
 	var errs []error
+	if p.pushes != nil {
+		errs = append(errs, p.pushes.Close())
+	}
 	if p.pool != nil {
 		errs = append(errs, p.pool.Close())
 	}
@@ -62,14 +68,19 @@ func (p *peers) close() error {
 	return errors.Join(errs...)
 }
 
-// serveStores lets other processes read what this one has.
-func (a *App) serveStores() {
+// servePeers lets other processes push to the roles of this one, ask them and
+// read from them.
+func (a *App) servePeers() {
 	if a.peers == nil {
 		return
 	}
 	var s store.Stores
 	if a.ingester != nil {
 		s.Ingester = a.local(a.ingester.View)
+		replicate.NewServer(a.ingester, a.registry, a.logger.With("component", Ingester)).Register(a.peers.server)
+	}
+	if a.scheduler != nil {
+		job.Register(a.peers.server, a.scheduler)
 	}
 	if a.gateway != nil {
 		s.Gateway, s.Learn = a.local(a.gateway.View), a.gateway.Learn

@@ -1,14 +1,20 @@
 package app
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/grafana/dskit/services"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	transport "github.com/hearth-profiles/hearth/backend-server/internal/transport/query"
 )
 
@@ -20,18 +26,49 @@ import (
 // second, so what the first does not show any more the second does already.
 
 func (a *App) initQueryScheduler() (services.Service, error) {
-	a.scheduler = scheduler.New(a.cfg.Scheduler, scheduler.Deps{Registerer: a.registry, Logger: a.logger.With("component", QueryScheduler)})
+	a.scheduler = scheduler.New(a.cfg.Scheduler, scheduler.Deps{
+		OneTenant: !a.cfg.HTTP.Multitenancy, Registerer: a.registry, Logger: a.logger.With("component", QueryScheduler), Now: time.Now,
+	})
 	return a.join(cluster.QueryScheduler, cluster.Role{Service: a.scheduler})
 }
 
 func (a *App) initQuerier() (services.Service, error) {
+	logger := a.logger.With("component", Querier)
 	if a.peers == nil {
 		a.querier = querier.New(querier.NewAlone(a.engine, a.ingester.View, a.gateway.View))
-		return nil, nil
+	} else {
+		d := a.directory()
+		a.querier = querier.New(querier.NewReplicas(d, a.cfg.Cluster.Instance.Zone, querier.Deps{Registerer: a.registry, Logger: logger}))
+		a.checks = append(a.checks, check{Querier, func() error {
+			_, err := d.Ingesters(context.Background(), tenant.Anonymous)
+			return err
+		}})
 	}
-	deps := querier.Deps{Registerer: a.registry, Logger: a.logger.With("component", Querier)}
-	a.querier = querier.New(querier.NewReplicas(a.directory(), a.cfg.Cluster.Instance.Zone, deps))
-	return nil, nil
+	if a.peers == nil || a.plays(QueryScheduler) && a.plays(QueryFrontend) {
+		return a.scheduler.Workers(a.cfg.Workers.Workers(), a.querier), nil
+	}
+	return job.NewWorkers(a.querier, job.WorkersDeps{
+		Querier: a.cfg.Cluster.Instance.ID, Workers: a.cfg.Workers.Workers(), Schedulers: a.schedulers, Pool: a.peers.pool,
+		Registerer: a.registry, Logger: logger, Tracer: a.tracing.Provider(),
+	}), nil
+}
+
+// schedulers lists the query-schedulers of the cluster.
+func (a *App) schedulers() []cluster.Peer { return a.peers.rings[cluster.QueryScheduler].Active() }
+
+// asker is what the query-frontend puts its questions to: the query-scheduler of
+// this process if it has one.
+func (a *App) asker(logger *slog.Logger) question.Asker {
+	if a.scheduler != nil {
+		return a.scheduler
+	}
+	a.checks = append(a.checks, check{QueryFrontend, func() error {
+		if len(a.schedulers()) == 0 {
+			return errors.New("no query-scheduler is known")
+		}
+		return nil
+	}})
+	return job.NewClient(a.schedulers, a.peers.pool, a.registry, logger)
 }
 
 func (a *App) initQueryFrontend() (services.Service, error) {

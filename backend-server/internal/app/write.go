@@ -2,30 +2,54 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"os"
 
 	"github.com/grafana/dskit/services"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/app/selfprofile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/push"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/replicate"
 )
 
 // The write path:
 //
 //	transport/push → distributor → ingester → db
+//	                      └─ ring → transport/replicate → the other replicas' ingesters
 //
 // The ingester is made in keep.go; a profile that it has acknowledged is safe.
 
 func (a *App) initDistributor() (services.Service, error) {
 	logger := a.logger.With("component", Distributor)
-	a.distributor = distributor.New(a.cfg.Distributor, a.cfg.Limits, a.ingester, a.registry, logger)
+	if a.peers == nil {
+		a.distributor = distributor.New(a.cfg.Distributor, a.cfg.Limits, a.ingester, a.registry, logger)
+	} else {
+		a.distributor = a.replicated(logger)
+	}
 	a.serveAPI(push.New(a.distributor, logger).Routes())
-	return nil, nil
+	return a.join(cluster.Distributor, cluster.Role{})
+}
+
+// replicated returns a distributor in front of the ingesters of the cluster.
+func (a *App) replicated(logger *slog.Logger) *distributor.Distributor {
+	p := a.peers
+	p.pushes = replicate.NewClient(p.pool, a.registry, logger)
+	deps := distributor.ReplicasDeps{Ring: p.rings[cluster.Ingester], ID: a.cfg.Cluster.Instance.ID, Remote: p.pushes, Registerer: a.registry}
+	if a.ingester != nil {
+		deps.Local = a.ingester
+	}
+	sharers := func() int { return len(p.rings[cluster.Distributor].Active()) }
+	a.checks = append(a.checks, check{Distributor, func() error {
+		_, err := p.rings[cluster.Ingester].Replicas(tenant.Anonymous, 0)
+		return err
+	}})
+	return distributor.NewReplicated(a.cfg.Distributor, a.cfg.Limits, distributor.NewReplicas(a.cfg.Distributor, deps), sharers, a.registry, logger)
 }
 
 // initSelfProfiling makes the shortest write path there is: our own profiles,
