@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/request"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/selector"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
 // endOfTime is the last moment of the year 9999: later ones are taken for it,
@@ -188,30 +188,19 @@ func grid(r profile.TimeRange, stepSeconds float64) (series.Grid, error) {
 	return g, nil
 }
 
-// union answers a question about labels for each of the selectors and merges
-// the sorted answers.
-func (f *Frontend) union(req request.Labels, ask func([]*labels.Matcher, profile.TimeRange) ([]string, error)) ([]string, error) {
-	r, nothing, err := f.labelRange(req)
-	if err != nil {
-		return nil, err
+// listing makes a question about labels of a request.
+func (f *Frontend) listing(kind question.Kind, req request.Labels) (q *question.Question, nothing bool, err error) {
+	q = &question.Question{Kind: kind}
+	if q.Range, nothing, err = f.labelRange(req); err != nil {
+		return nil, false, err
 	}
-	sets, err := selector.ParseAll(req.Matchers)
-	if err != nil || nothing {
-		return nil, err
+	if q.Matchers, err = selector.ParseAll(req.Matchers); err != nil {
+		return nil, false, err
 	}
-	if len(sets) == 0 {
-		sets = [][]*labels.Matcher{nil}
+	if len(q.Matchers) == 0 {
+		q.Matchers = [][]*labels.Matcher{nil}
 	}
-	var all []string
-	for _, matchers := range sets {
-		got, err := ask(matchers, r)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, got...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
+	return q, nothing, nil
 }
 
 // queryMatchers reads a selector that may have a profile type ID in front. The

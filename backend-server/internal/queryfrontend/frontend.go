@@ -1,12 +1,24 @@
 // Package queryfrontend is where queries come in: it checks what a client asks
-// for, holds it to the limits, lets a Querier answer, and cuts the answer to
-// size.
+// for, holds it to the limits, has it answered, and cuts the answer to size.
 //
-// Every question goes the same way: check → ask → finish. What is wrong with a
-// request is a fault of kind Invalid that names the field, its value and what
-// is allowed, before anything is read. Flame graphs are cut here and nowhere
-// before, so that they show the same nodes wherever the data lies, and their
-// totals are those of the uncut data.
+// Every question goes the same way: check → split → cache → ask → merge →
+// finish. Who answers is one question.Asker: a queue of questions that queriers
+// take, in this process or in others.
+//
+// Invariants:
+//
+//	F1  what is wrong with a request is a fault of kind Invalid that names the
+//	    field, its value and what is allowed, before anything is read;
+//	F2  flame graphs and lists of functions are cut here and nowhere before, so
+//	    that they are the same wherever the data lies and however the question
+//	    was split, and their totals are those of the uncut data;
+//	F3  an answer is used again only if a querier has just said that the data it
+//	    was made of is still the same, by a version that is made of the identity
+//	    of every profile selected. So profiles that arrive late, and deletions,
+//	    are seen at once; what is saved is to sum the profiles and to send the
+//	    sums;
+//	F4  a question that cannot be answered now is asked three times, within the
+//	    time that the client gives it.
 package queryfrontend
 
 import (
@@ -22,52 +34,28 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flamegraph"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pgo"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/request"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile/selector"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
-
-// Querier answers questions that have been checked, for the tenant of the
-// context.
-type Querier interface {
-	Profiles
-	Labels
-	Catalogue
-}
-
-// Profiles sums up samples.
-type Profiles interface {
-	Tree(ctx context.Context, sel query.Selection) (*tree.Tree, error)
-	Functions(ctx context.Context, sel query.Selection) (*query.FunctionSums, error)
-	Profile(ctx context.Context, sel query.Selection) (*profile.Profile, error)
-	TimeSeries(ctx context.Context, sel query.SeriesSelection) ([]series.Series, error)
-}
-
-// Labels lists labels.
-type Labels interface {
-	LabelNames(ctx context.Context, matchers []*labels.Matcher, r profile.TimeRange) ([]string, error)
-	LabelValues(ctx context.Context, name string, matchers []*labels.Matcher, r profile.TimeRange) ([]string, error)
-	LabelSets(ctx context.Context, matchers [][]*labels.Matcher, names []string, r profile.TimeRange) ([]labels.Labels, error)
-}
-
-// Catalogue tells what there is.
-type Catalogue interface {
-	Types(ctx context.Context, r profile.TimeRange) ([]profile.Type, error)
-	DataStats(ctx context.Context) (query.Stats, error)
-	Analyze(ctx context.Context, matchers []*labels.Matcher, r profile.TimeRange) (query.Impact, error)
-}
 
 // Frontend answers the questions of clients. It is safe for concurrent use.
 type Frontend struct {
 	cfg     Config
-	querier Querier
+	asker   question.Asker
 	now     func() time.Time
 	metrics *metrics
+	cache   *cache // nil: none
 }
 
-// New returns a Frontend that asks q. The clock is for the look-back limit.
-func New(cfg Config, q Querier, reg prometheus.Registerer, now func() time.Time) *Frontend {
-	return &Frontend{cfg: cfg, querier: q, now: now, metrics: newMetrics(reg)}
+// New returns a Frontend that asks a. The clock is for the look-back limit, and
+// for which times are over.
+func New(cfg Config, a question.Asker, reg prometheus.Registerer, now func() time.Time) *Frontend {
+	f := &Frontend{cfg: cfg, asker: a, now: now, metrics: newMetrics(reg)}
+	if cfg.CacheBytes > 0 {
+		f.cache = newCache(int64(cfg.CacheBytes), func(n int64) { f.metrics.cacheBytes.Add(float64(n)) })
+	}
+	return f
 }
 
 // Tree returns the call tree of the samples asked for, cut to size.
@@ -92,7 +80,11 @@ func (f *Frontend) uncut(ctx context.Context, req request.Profile) (*tree.Tree, 
 	if nothing {
 		return tree.New(), nil
 	}
-	return f.querier.Tree(ctx, sel)
+	a, err := f.ask(ctx, &question.Question{Kind: question.Tree, Selection: sel})
+	if err != nil {
+		return nil, err
+	}
+	return a.Tree, nil
 }
 
 // Functions returns the functions with the largest sums of the samples asked
@@ -103,16 +95,12 @@ func (f *Frontend) Functions(ctx context.Context, req request.Functions) (_ *que
 	if err != nil {
 		return nil, err
 	}
-	sel, nothing, err := f.selection(req.Profile)
+	t, err := f.uncut(ctx, req.Profile)
 	if err != nil {
 		return nil, err
 	}
-	sums := new(query.FunctionSums)
-	if !nothing {
-		if sums, err = f.querier.Functions(ctx, sel); err != nil {
-			return nil, err
-		}
-	}
+	sums := &query.FunctionSums{Total: t.Total(), Functions: t.Functions()}
+	sums.Saturated = t.Saturated // which summing may have set
 	return sums.Top(limit, bySelf), nil
 }
 
@@ -162,11 +150,11 @@ func (f *Frontend) Profile(ctx context.Context, req request.Profile) (_ *profile
 	}
 	out := &profile.Profile{Strings: []string{""}, Mappings: []profile.Mapping{{}}, LabelSets: [][]profile.LabelPair{nil}}
 	if !nothing {
-		merged, err := f.querier.Profile(ctx, sel)
+		a, err := f.ask(ctx, &question.Question{Kind: question.Profile, Selection: sel})
 		if err != nil {
 			return nil, err
 		}
-		copied := *merged
+		copied := *a.Profile
 		out = &copied
 	}
 	if req.PGO != nil {
@@ -201,7 +189,17 @@ func (f *Frontend) Series(ctx context.Context, req request.Series) (_ []series.S
 	if err != nil || nothing {
 		return nil, err
 	}
-	return f.querier.TimeSeries(ctx, sel)
+	q := &question.Question{Kind: question.Series, Selection: sel.Selection, Grid: sel.Grid, GroupBy: sel.GroupBy, Average: sel.Average}
+	a, err := f.ask(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	// Building puts a series in order, and this one may be in the cache.
+	own, err := question.Merge(q, []*question.Answer{a})
+	if err != nil {
+		return nil, err
+	}
+	return own.Series.Build(sel.Limit), nil
 }
 
 // ProfileTypes returns the profile types that there are.
@@ -211,16 +209,26 @@ func (f *Frontend) ProfileTypes(ctx context.Context, req request.Labels) (_ []pr
 	if err != nil || nothing {
 		return nil, err
 	}
-	return f.querier.Types(ctx, r)
+	a, err := f.ask(ctx, &question.Question{Kind: question.Types, Range: r})
+	if err != nil {
+		return nil, err
+	}
+	return a.Types, nil
 }
 
 // LabelNames returns the names of the labels of the series that any of the
 // matchers selects, all series without matchers.
 func (f *Frontend) LabelNames(ctx context.Context, req request.Labels) (_ []string, err error) {
 	defer f.observe("label names", &err)()
-	return f.union(req, func(matchers []*labels.Matcher, r profile.TimeRange) ([]string, error) {
-		return f.querier.LabelNames(ctx, matchers, r)
-	})
+	q, nothing, err := f.listing(question.LabelNames, req)
+	if err != nil || nothing {
+		return nil, err
+	}
+	a, err := f.ask(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return a.Texts, nil
 }
 
 // LabelValues returns the values of one label, of the series as in LabelNames.
@@ -229,33 +237,42 @@ func (f *Frontend) LabelValues(ctx context.Context, name string, req request.Lab
 	if name == "" {
 		return nil, invalid("the name of the label is missing")
 	}
-	return f.union(req, func(matchers []*labels.Matcher, r profile.TimeRange) ([]string, error) {
-		return f.querier.LabelValues(ctx, name, matchers, r)
-	})
+	q, nothing, err := f.listing(question.LabelValues, req)
+	if err != nil || nothing {
+		return nil, err
+	}
+	q.Label = name
+	a, err := f.ask(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return a.Texts, nil
 }
 
 // LabelSets returns the distinct combinations of the named labels, of all
 // labels if none is named, of the series as in LabelNames.
 func (f *Frontend) LabelSets(ctx context.Context, names []string, req request.Labels) (_ []labels.Labels, err error) {
 	defer f.observe("label sets", &err)()
-	r, nothing, err := f.labelRange(req)
-	if err != nil {
-		return nil, err
-	}
-	matchers, err := selector.ParseAll(req.Matchers)
+	q, nothing, err := f.listing(question.LabelSets, req)
 	if err != nil || nothing {
 		return nil, err
 	}
-	if len(matchers) == 0 {
-		matchers = [][]*labels.Matcher{nil}
+	q.Names = names
+	a, err := f.ask(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	return f.querier.LabelSets(ctx, matchers, names, r)
+	return a.Sets, nil
 }
 
 // DataStats tells whether there is any data, and from when to when.
 func (f *Frontend) DataStats(ctx context.Context) (_ query.Stats, err error) {
 	defer f.observe("stats", &err)()
-	return f.querier.DataStats(ctx)
+	a, err := f.ask(ctx, &question.Question{Kind: question.Stats, Range: profile.TimeRange{Start: 0, End: endOfTime}})
+	if err != nil {
+		return query.Stats{}, err
+	}
+	return a.Stats, nil
 }
 
 // Analyze tells how much a query would read. The query is a selector that may
@@ -270,5 +287,9 @@ func (f *Frontend) Analyze(ctx context.Context, text string, req request.Labels)
 	if err != nil || nothing {
 		return query.Impact{}, err
 	}
-	return f.querier.Analyze(ctx, matchers, r)
+	a, err := f.ask(ctx, &question.Question{Kind: question.Analyze, Matchers: [][]*labels.Matcher{matchers}, Range: r})
+	if err != nil {
+		return query.Impact{}, err
+	}
+	return a.Impact, nil
 }

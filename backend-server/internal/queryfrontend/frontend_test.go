@@ -20,6 +20,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/request"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
 const cpu = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
@@ -36,6 +37,38 @@ type fake struct {
 	err     error
 }
 
+// Ask implements question.Asker.
+func (f *fake) Ask(ctx context.Context, q *question.Question) (a *question.Answer, err error) {
+	a = new(question.Answer)
+	switch q.Kind {
+	case question.Tree:
+		a.Tree, err = f.Tree(ctx, q.Selection)
+	case question.Profile:
+		a.Profile, err = f.Profile(ctx, q.Selection)
+	case question.Series:
+		f.asked++
+		f.series = q.SeriesSelection()
+		a.Series, err = series.NewBuilder(q.Grid, q.GroupBy, q.Aggregation()), f.err
+	case question.LabelNames, question.LabelValues:
+		for _, matchers := range q.Matchers {
+			texts, failed := f.LabelNames(ctx, matchers, q.Range)
+			part := &question.Answer{Texts: texts}
+			if a, err = question.Merge(q, []*question.Answer{a, part}); failed != nil {
+				err = failed
+			}
+		}
+	case question.LabelSets:
+		a.Sets, err = f.LabelSets(ctx, q.Matchers, q.Names, q.Range)
+	case question.Types:
+		a.Types, err = f.Types(ctx, q.Range)
+	case question.Stats:
+		a.Stats, err = f.DataStats(ctx)
+	case question.Analyze:
+		a.Impact, err = f.Analyze(ctx, q.Matchers[0], q.Range)
+	}
+	return a, err
+}
+
 func (f *fake) Tree(_ context.Context, sel query.Selection) (*tree.Tree, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -48,21 +81,10 @@ func (f *fake) Tree(_ context.Context, sel query.Selection) (*tree.Tree, error) 
 	return t, f.err
 }
 
-func (f *fake) Functions(ctx context.Context, sel query.Selection) (*query.FunctionSums, error) {
-	t, err := f.Tree(ctx, sel)
-	return &query.FunctionSums{Total: t.Total(), Functions: t.Functions()}, err
-}
-
 func (f *fake) Profile(_ context.Context, sel query.Selection) (*profile.Profile, error) {
 	f.asked++
 	f.sel = sel
 	return &profile.Profile{Period: 77, Samples: []profile.Sample{{}, {}}, Types: make([]profile.ValueType, 1), Values: []int64{1, 2}}, f.err
-}
-
-func (f *fake) TimeSeries(_ context.Context, sel query.SeriesSelection) ([]series.Series, error) {
-	f.asked++
-	f.series = sel
-	return []series.Series{{}}, f.err
 }
 
 func (f *fake) LabelNames(_ context.Context, matchers []*labels.Matcher, r profile.TimeRange) ([]string, error) {
@@ -73,10 +95,6 @@ func (f *fake) LabelNames(_ context.Context, matchers []*labels.Matcher, r profi
 		key = matchers[0].String()
 	}
 	return f.answers[key], f.err
-}
-
-func (f *fake) LabelValues(ctx context.Context, _ string, matchers []*labels.Matcher, r profile.TimeRange) ([]string, error) {
-	return f.LabelNames(ctx, matchers, r)
 }
 
 func (f *fake) LabelSets(_ context.Context, matchers [][]*labels.Matcher, _ []string, r profile.TimeRange) ([]labels.Labels, error) {
@@ -188,7 +206,6 @@ func TestGridOfSeries(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, series.Grid{Start: now - 1000, End: now, StepMillis: 300}, q.series.Grid)
 	require.Equal(t, profile.TimeRange{Start: now - 1299, End: now}, q.series.Range)
-	require.Equal(t, 5, q.series.Limit)
 	require.Equal(t, []string{"x"}, q.series.GroupBy)
 	require.True(t, q.series.Average)
 	require.Equal(t, cpu, q.series.Type.String())
@@ -347,8 +364,8 @@ func TestAnalyze(t *testing.T) {
 func TestConfig(t *testing.T) {
 	c := defaults()
 	require.Empty(t, c.Validate())
-	bad := Config{MaxLength: -1, MaxLookback: -1, DefaultNodes: 5, MaxNodes: 0}
-	require.Len(t, bad.Validate(), 4)
+	bad := Config{MaxLength: -1, MaxLookback: -1, DefaultNodes: 5, MaxNodes: 0, SplitInterval: time.Second, CacheBytes: -1}
+	require.Len(t, bad.Validate(), 7)
 }
 
 func TestFailuresAreCounted(t *testing.T) {

@@ -13,7 +13,20 @@ import (
 type metrics struct {
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
+
+	parts      prometheus.Counter
+	retries    prometheus.Counter
+	cache      *prometheus.CounterVec
+	cacheBytes prometheus.Gauge
 }
+
+// What became of looking into the cache. Whether an answer is still good is
+// always asked.
+const (
+	cacheMiss      = "miss"      // it was not there
+	cacheUnchanged = "unchanged" // it was, and was used
+	cacheChanged   = "changed"   // it was, but the data had changed
+)
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
@@ -27,7 +40,26 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Queries that were refused or failed, by what was asked for and why.",
 		}, []string{"kind", "reason"}),
 	}
-	reg.MustRegister(m.duration, m.failures)
+	m.parts = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "hearth_query_frontend_split_parts_total",
+		Help: "Parts of queries that were split in time.",
+	})
+	m.retries = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "hearth_query_frontend_retries_total",
+		Help: "Times that a query, or a part of one, was asked again because it could not be answered then.",
+	})
+	m.cache = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hearth_query_frontend_cache_requests_total",
+		Help: "Queries and parts of them that looked for an answer that was kept: miss, unchanged (it was used) or changed (the data had changed).",
+	}, []string{"outcome"})
+	m.cacheBytes = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "hearth_query_frontend_cache_bytes",
+		Help: "Memory of the answers that are kept.",
+	})
+	for _, outcome := range []string{cacheMiss, cacheUnchanged, cacheChanged} {
+		m.cache.WithLabelValues(outcome)
+	}
+	reg.MustRegister(m.duration, m.failures, m.parts, m.retries, m.cache, m.cacheBytes)
 	return m
 }
 

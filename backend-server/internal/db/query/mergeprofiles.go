@@ -39,3 +39,16 @@ func (m *profileMerger) addProfile(p *profile.Profile, adopted *adoption) {
 		m.stacks.Add(node, p.Values[i])
 	}
 }
+
+// Lean returns p with no symbols but those in use, if it has many others, as one
+// that comes with the symbols of a whole service may. Otherwise it is p itself.
+func Lean(p *profile.Profile) *profile.Profile {
+	if len(p.Locations) <= len(p.Frames) {
+		return p
+	}
+	lean, err := MergeProfiles([]*profile.Profile{p})
+	if err != nil {
+		return p
+	}
+	return lean
+}

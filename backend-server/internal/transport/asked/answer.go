@@ -67,12 +67,7 @@ func EncodeAnswer(kind question.Kind, a *question.Answer) (*hearthv1.Answer, err
 // encodeProfile encodes the samples of a merged profile, which may come with
 // the symbols of a whole service, with no more than they need.
 func encodeProfile(p *profile.Profile) []byte {
-	if len(p.Locations) > len(p.Frames) {
-		if lean, err := query.MergeProfiles([]*profile.Profile{p}); err == nil {
-			p = lean
-		}
-	}
-	bare := *p
+	bare := *query.Lean(p)
 	bare.Types = make([]profile.ValueType, 1)
 	bare.PeriodType, bare.Period, bare.TimeNanos, bare.DurationNanos = profile.ValueType{}, 0, 0, 0
 	return flat.AppendProfile(nil, &bare)
