@@ -23,7 +23,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 
 // stream is the same for a stream.
 func (s *Server) stream(impl any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	if !info.IsClientStream {
+	if !s.endless(info.FullMethod) {
 		s.finite.Add(1)
 		defer s.finite.Add(-1)
 	}

@@ -21,7 +21,7 @@ const MaxMessage = 512 << 20
 const (
 	streamWindow = 4 << 20
 	connWindow   = 16 << 20
-	buffer       = 128 << 10 // of a connection, for what goes out and for what comes in
+	buffer       = 64 << 10 // of a connection, for what goes out and for what comes in
 )
 
 // Times after which the other side counts as gone; see the package comment.
@@ -34,7 +34,7 @@ const (
 	clientPing = 10 * time.Second
 	// connectWithin bounds connecting, to a process that is stopped too: the
 	// kernel takes its connections.
-	connectWithin = 3 * time.Second
+	connectWithin = 5 * time.Second
 )
 
 // Option changes a Server or a Pool.

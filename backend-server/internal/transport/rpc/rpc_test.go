@@ -214,7 +214,7 @@ func newGate(t *testing.T, addr string) *gate {
 
 func TestSilentProcessIsNoticed(t *testing.T) {
 	entered := make(chan bool, 2)
-	s, addr, _ := serve(t, settings(t), &script{do: func(ctx context.Context, in string) (string, error) {
+	_, addr, _ := serve(t, settings(t), &script{do: func(ctx context.Context, in string) (string, error) {
 		if in == "wait" {
 			entered <- true
 			<-ctx.Done()
@@ -226,7 +226,6 @@ func TestSilentProcessIsNoticed(t *testing.T) {
 		<-s.Context().Done()
 		return s.Context().Err()
 	}})
-	_ = s
 	g := newGate(t, addr)
 	p := newPool(t, settings(t))
 	p.quietAfter, p.answerWithin = 200*time.Millisecond, 300*time.Millisecond
@@ -298,6 +297,7 @@ func TestStopLetsCallsFinish(t *testing.T) {
 		entered <- true
 		return s.RecvMsg(new(wrapperspb.StringValue)) // ends only when it is cut
 	}})
+	s.endless = func(method string) bool { return method == "/test.Script/Talk" }
 	cc := conn(t, newPool(t, settings(t)), addr)
 	stream, err := talk(t.Context(), cc)
 	require.NoError(t, err)

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+
+	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
 )
 
 // Server answers other processes. Services are registered before Serve.
@@ -27,7 +29,17 @@ type Server struct {
 
 	stopping chan struct{}
 	stop     sync.Once
-	finite   atomic.Int64 // running calls that end by themselves
+	finite   atomic.Int64             // running calls that end by themselves
+	endless  func(method string) bool // tests have other methods
+}
+
+// endless reports whether callers keep streams of a method open for ever.
+func endless(method string) bool {
+	switch method {
+	case hearthv1.Replication_Push_FullMethodName, hearthv1.QueueService_Work_FullMethodName:
+		return true
+	}
+	return false
 }
 
 // NewServer returns a server that does not listen yet. Besides what is
@@ -39,7 +51,7 @@ func NewServer(cfg Config, reg prometheus.Registerer, logger *slog.Logger, opts 
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, logger: logger, stopping: make(chan struct{}),
+		cfg: cfg, logger: logger, stopping: make(chan struct{}), endless: endless,
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "hearth_rpc_panics_total", Help: "Calls of other processes that ended in a panic."}),
 	}
 	reg.MustRegister(s.panics)
@@ -95,8 +107,8 @@ func (s *Server) Port() int {
 	return s.listener.Addr().(*net.TCPAddr).Port
 }
 
-// How long, when the process stops, calls may take that run, and after those
-// the streams that callers keep open for ever.
+// How long, when the process stops, calls may take that run, and then the
+// streams that callers keep open for ever.
 const (
 	stopPatience   = 30 * time.Second
 	streamPatience = 2 * time.Second
