@@ -32,6 +32,7 @@ type Client struct {
 	logger  *slog.Logger
 	metrics *clientMetrics
 	limit   int // maxWaiting, but for tests
+	buffers buffers
 
 	ctx    context.Context // of all streams
 	cancel context.CancelFunc
@@ -77,7 +78,7 @@ func (c *Client) push(ctx context.Context, addr, tenantID string, batch *flat.Ba
 		deadline = time.Now().Add(defaultTimeout)
 	}
 	call := &call{records: len(items), start: time.Now(), done: make(chan struct{})}
-	if err := s.send(call, tenantID, time.Until(deadline), message(batch, items, size)); err != nil {
+	if err := s.send(call, tenantID, time.Until(deadline), c.message(batch, items, size)); err != nil {
 		return nil, err
 	}
 	select {
@@ -90,11 +91,10 @@ func (c *Client) push(ctx context.Context, addr, tenantID string, batch *flat.Ba
 }
 
 // message puts together what one ingester is sent.
-func message(batch *flat.Batch, items []int, size int) mem.Buffer {
-	pool := mem.DefaultBufferPool()
-	b := pool.Get(size)
+func (c *Client) message(batch *flat.Batch, items []int, size int) mem.Buffer {
+	b := c.buffers.Get(size)
 	*b = batch.Append((*b)[:0], items)
-	return mem.NewBuffer(b, pool)
+	return mem.NewBuffer(b, &c.buffers)
 }
 
 // enter books bytes for a peer and returns the stream to it (S1).

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
@@ -48,6 +49,38 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 		return nil, fmt.Errorf("%T is no outgoing push", v)
 	}
 	return mem.BufferSlice{mem.SliceBuffer(out.head), out.records}, nil
+}
+
+// buffers is memory for messages on their way out. gRPC's own pool has nothing
+// between 32 KiB and 1 MiB, and clears all of it each time.
+type buffers struct{ sync.Pool }
+
+var _ mem.BufferPool = (*buffers)(nil)
+
+// Buffers that are kept are of at least a usual push, and of what few exceed.
+const (
+	leastBuffer = 64 << 10
+	mostBuffer  = 4 << 20
+)
+
+// Get implements mem.BufferPool. The buffer may hold anything.
+func (p *buffers) Get(n int) *[]byte {
+	b, ok := p.Pool.Get().(*[]byte)
+	if !ok {
+		b = new([]byte)
+	}
+	if cap(*b) < n {
+		*b = make([]byte, n, max(leastBuffer, n+n/4))
+	}
+	*b = (*b)[:n]
+	return b
+}
+
+// Put implements mem.BufferPool.
+func (p *buffers) Put(b *[]byte) {
+	if cap(*b) <= mostBuffer {
+		p.Pool.Put(b)
+	}
 }
 
 // Unmarshal reads a protobuf message.
