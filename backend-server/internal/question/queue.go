@@ -8,13 +8,19 @@ import (
 )
 
 // Queue passes questions on from those who ask to those who answer. It does not
-// look at them: within a process they are a *Question, answered by an *Answer;
-// between processes both are bytes.
+// look at them: one that was asked in the same process is a *Question, answered
+// by an *Answer; one that came from another process is Sealed.
 type Queue interface {
 	// Do waits for an answer.
 	Do(ctx context.Context, tenant string, payload any) (answer any, err error)
 	// Connect adds a worker of a querier. Each works on one question at a time.
 	Connect(querier string) Worker
+}
+
+// Sealed is a question that is still as it came from another process.
+type Sealed interface {
+	// Answer lets a answer it. What it returns is what the queue passes back.
+	Answer(ctx context.Context, a Asker) (any, error)
 }
 
 // ReasonQueriersGone is the reason of an error that says that a question was

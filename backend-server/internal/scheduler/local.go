@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/grafana/dskit/services"
@@ -10,7 +11,8 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
-// Within one process questions and answers are passed on as they are.
+// Within one process questions and answers are passed on as they are. Those of
+// other processes may be in the same queue.
 
 // Ask queues a question of the context's tenant and waits for the answer.
 func (s *Scheduler) Ask(ctx context.Context, q *question.Question) (*question.Answer, error) {
@@ -52,7 +54,16 @@ func (s *Scheduler) work(ctx context.Context, asker question.Asker) {
 		if err != nil {
 			return
 		}
-		answer, err := asker.Ask(task.Context, task.Payload.(*question.Question))
-		task.Finish(answer, err)
+		task.Finish(answer(task, asker))
 	}
+}
+
+func answer(task *question.Task, asker question.Asker) (any, error) {
+	switch q := task.Payload.(type) {
+	case *question.Question:
+		return asker.Ask(task.Context, q)
+	case question.Sealed:
+		return q.Answer(task.Context, asker)
+	}
+	return nil, fmt.Errorf("a question in the queue is %T, which nobody can answer", task.Payload)
 }

@@ -208,7 +208,7 @@ func TestTraceGoesWithTheQuestion(t *testing.T) {
 		return &question.Answer{}, nil
 	})
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4}, TraceFlags: trace.FlagsSampled})
-	_, err := s.Do(trace.ContextWithSpanContext(t.Context(), span), "a", []byte{8, uint8(question.LabelNames)})
+	_, err := s.Do(trace.ContextWithSpanContext(t.Context(), span), "a", &sealed{[]byte{8, uint8(question.LabelNames)}})
 	require.NoError(t, err)
 	require.Equal(t, span.TraceID(), (<-got).TraceID())
 }
@@ -268,7 +268,7 @@ func TestTooManyAreRefused(t *testing.T) {
 	require.Eventually(t, func() bool {
 		short, end := context.WithTimeout(anonymous(t.Context()), 50*time.Millisecond)
 		defer end()
-		_, err = s.Do(short, "some-tenant", []byte{})
+		_, err = s.Do(short, "some-tenant", &sealed{})
 		return errors.Is(err, context.DeadlineExceeded)
 	}, 10*time.Second, time.Millisecond)
 }
@@ -437,6 +437,39 @@ func TestWorkersAreSpread(t *testing.T) {
 	require.Eventually(t, connected(w, 5), 10*time.Second, time.Millisecond, "one that leaves keeps its worker (J3)")
 }
 
+// TestMixedProcesses: a scheduler that has a frontend and workers in its own
+// process passes on questions of other processes too, and has other queriers
+// answer its own.
+func TestMixedProcesses(t *testing.T) {
+	in := newInstallation(t)
+	s, _, _ := in.addScheduler()
+	says := func(who string) asker {
+		return func(ctx context.Context, q *question.Question) (*question.Answer, error) {
+			if q.Kind == question.Stats {
+				return nil, fault.Reason(fault.TooLarge, "why", "no")
+			}
+			id, err := tenant.From(ctx)
+			return &question.Answer{Texts: []string{id, who}}, err
+		}
+	}
+	ask := func(who string) {
+		for _, a := range []question.Asker{in.client(), s} {
+			got, err := a.Ask(anonymous(t.Context()), names)
+			require.NoError(t, err)
+			require.Equal(t, []string{"some-tenant", who}, got.Texts)
+			_, err = a.Ask(anonymous(t.Context()), &question.Question{Kind: question.Stats})
+			require.True(t, fault.Is(err, fault.TooLarge), "%v", err)
+			require.Equal(t, "why", fault.ReasonOf(err))
+		}
+	}
+	local := s.Workers(1, says("local"))
+	require.NoError(t, services.StartAndAwaitRunning(t.Context(), local))
+	ask("local")
+	require.NoError(t, services.StopAndAwaitTerminated(t.Context(), local))
+	in.addQuerier("q", 1, says("remote"))
+	ask("remote")
+}
+
 // TestOtherVersions: what is not understood is refused by name.
 func TestOtherVersions(t *testing.T) {
 	in := newInstallation(t)
@@ -444,12 +477,12 @@ func TestOtherVersions(t *testing.T) {
 	in.addQuerier("q", 1, func(context.Context, *question.Question) (*question.Answer, error) { return nil, nil })
 	_, err := s.Do(t.Context(), "a", 77)
 	require.ErrorContains(t, err, "int and cannot be sent")
-	answer, err := s.Do(t.Context(), "a", []byte{8, 200, 1})
+	answer, err := s.Do(t.Context(), "a", &sealed{[]byte{8, 200, 1}})
 	require.NoError(t, err)
 	err = failure(answer.(*hearthv1.AskResponse))
 	require.True(t, fault.Is(err, fault.Unimplemented))
 	require.ErrorContains(t, err, "questions of kind 200")
-	answer, err = s.Do(t.Context(), "a/b", []byte{8, 4})
+	answer, err = s.Do(t.Context(), "a/b", &sealed{[]byte{8, 4}})
 	require.NoError(t, err)
 	require.True(t, fault.Is(failure(answer.(*hearthv1.AskResponse)), fault.Invalid))
 

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -31,7 +30,7 @@ func (s *Server) Ask(ctx context.Context, req *hearthv1.AskRequest) (*hearthv1.A
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.queue.Do(ctx, id, req.GetQuestion())
+	answer, err := s.queue.Do(ctx, id, &sealed{req.GetQuestion()})
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +88,10 @@ func receive(ctx context.Context, gone context.CancelFunc, stream workStream, do
 
 // pass gives a worker a question and waits for it to be done.
 func pass(ctx context.Context, stream workStream, task *question.Task, done <-chan *hearthv1.AskResponse) error {
-	text, ok := task.Payload.([]byte)
-	if !ok {
-		err := fmt.Errorf("a question in the queue is %T and cannot be sent", task.Payload)
+	text, finish, err := unseal(task)
+	if err != nil {
 		task.Finish(nil, err)
-		return err
+		return nil
 	}
 	m := &hearthv1.Task{Tenant: task.Tenant, Question: text, Trace: map[string]string{}}
 	propagation.TraceContext{}.Inject(task.Context, propagation.MapCarrier(m.Trace))
@@ -107,7 +105,7 @@ func pass(ctx context.Context, stream workStream, task *question.Task, done <-ch
 	for {
 		select {
 		case answer := <-done:
-			task.Finish(answer, nil)
+			finish(answer)
 			return nil
 		case <-cancelled:
 			cancelled = nil // once

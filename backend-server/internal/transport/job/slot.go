@@ -13,7 +13,6 @@ import (
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
-	"github.com/hearth-profiles/hearth/backend-server/internal/transport/asked"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
@@ -187,13 +186,6 @@ func (s *slot) ask(ctx context.Context, t *hearthv1.Task) ([]byte, error) {
 	if err := tenant.Validate(t.GetTenant()); err != nil {
 		return nil, err
 	}
-	q, err := asked.UnmarshalQuestion(t.GetQuestion())
-	if err != nil {
-		return nil, err
-	}
-	answer, err := s.w.asker.Ask(tenant.With(ctx, t.GetTenant()), q)
-	if err != nil {
-		return nil, rpc.ToFault(err)
-	}
-	return asked.MarshalAnswer(q.Kind, answer)
+	b, err := answerText(tenant.With(ctx, t.GetTenant()), t.GetQuestion(), s.w.asker)
+	return b, rpc.ToFault(err)
 }
