@@ -17,7 +17,7 @@ type Files struct {
 func (f *Files) RegisterFlags(fs *flag.FlagSet, prefix, port, ca string) {
 	fs.StringVar(&f.Cert, prefix+"-cert-path", "", "Certificate "+port+" Read again when it changes.")
 	fs.StringVar(&f.Key, prefix+"-key-path", "", "Key of the certificate. Read again when it changes.")
-	fs.StringVar(&f.CA, prefix+"-ca-path", "", ca+" Read again when it changes.")
+	fs.StringVar(&f.CA, prefix+"-ca-path", "", ca)
 }
 
 // On reports whether there is TLS.

@@ -25,7 +25,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.MaxBodyBytes = 256 << 20
 	f.StringVar(&c.Address, "server.http-listen-address", "", "Address to listen on; empty means all interfaces.")
 	f.IntVar(&c.Port, "server.http-listen-port", 4040, "Port for everything: HTTP/1.1, HTTP/2 and gRPC.")
-	c.TLS.RegisterFlags(f, "server.http-tls", "for the port for everything.", "Certificates of the authorities that may sign those of clients. With it, all clients must have one, those that scrape metrics or ask for readiness too.")
+	c.TLS.RegisterFlags(f, "server.http-tls", "for the port for everything.", "Certificates of the authorities that may sign those of clients. With it, all clients must have one, those that scrape metrics or ask for readiness too. Read again when it changes.")
 	f.Var(&c.MaxBodyBytes, "server.max-body-size", "Largest request body, as sent.")
 	f.DurationVar(&c.ShutdownTimeout, "server.graceful-shutdown-timeout", 30*time.Second, "How long running requests may take to finish when the process stops.")
 	f.BoolVar(&c.Multitenancy, "auth.multitenancy-enabled", false, "Require the header X-Scope-OrgID and keep tenants apart. Off: everything belongs to the tenant \"anonymous\".")

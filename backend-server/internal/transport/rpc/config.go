@@ -22,7 +22,7 @@ type Config struct {
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.StringVar(&c.Address, "server.grpc-listen-address", "", "Address to listen on for other processes of the cluster; empty means all interfaces.")
 	f.IntVar(&c.Port, "server.grpc-listen-port", 9095, "Port for other processes of the cluster. A process that is alone does not open it.")
-	c.TLS.RegisterFlags(f, "server.grpc-tls", "for calls between processes of the cluster, in both directions. With it, all of them must prove who they are.", "Certificates of the authorities that may sign those of other processes.")
+	c.TLS.RegisterFlags(f, "server.grpc-tls", "for calls between processes of the cluster, in both directions. With it, all of them must prove who they are.", "Certificates of the authorities that may sign those of other processes. Read again when it changes.")
 	f.StringVar(&c.TLSServerName, "server.grpc-tls-server-name", "", "Name that the certificates of other processes must have. Empty: the host of their -instance.addr.")
 }
 
