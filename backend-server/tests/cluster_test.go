@@ -30,13 +30,17 @@ func newDisturbed(t *testing.T, f *fleet) *disturbed {
 	return &disturbed{f, newLedger("cluster"), f.endpoints("query-frontend")}
 }
 
+// calm is how long the load runs before something happens: what happened before
+// must be over, a connection that failed has been tried again.
+const calm = 3 * time.Second
+
 // while pushes and asks while something happens, and verifies: with what was
 // refused there or not, and after it was sent again.
 func (d *disturbed) while(what string, happens func()) (pushes, queries *tally) {
 	d.t.Helper()
 	w := d.begin(d.t, d.ledger)
 	defer w.end()
-	time.Sleep(time.Second)
+	time.Sleep(calm)
 	happens()
 	time.Sleep(time.Second)
 	w.end()

@@ -78,7 +78,7 @@ func launch(t *testing.T, argv []string) *server {
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", s.url, s.output())
+			t.Logf("log of %s:\n%s", s.url, lastOf(s.output(), 6000))
 		}
 	})
 	select {
@@ -91,6 +91,15 @@ func launch(t *testing.T, argv []string) *server {
 		t.Fatalf("the server does not listen:\n%s", s.output())
 	}
 	return s
+}
+
+// lastOf returns the last bytes of a text, from the beginning of a line.
+func lastOf(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	_, rest, _ := strings.Cut(text[len(text)-most:], "\n")
+	return "[…]\n" + rest
 }
 
 // listenPatience is for machines that do much else.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -48,6 +49,7 @@ type tally struct {
 	stall    time.Duration // the longest time without a success
 	slowest  time.Duration // of one that had success
 	errors   map[string]int
+	wrong    atomic.Int64 // answers that must not have been given
 }
 
 func newTally() *tally { return &tally{last: time.Now(), errors: map[string]int{}} }
@@ -141,7 +143,7 @@ func (c *tally) try(ctx context.Context, t *testing.T, at []*endpoint, n int, fn
 			return true
 		}
 		c.problem(err)
-		if !retryable(err) {
+		if !retryable(err) && c.wrong.Add(1) <= 5 {
 			t.Errorf("%s: an answer that clients would not try again, or must not get: %v", at[(n+i)%len(at)].name, err)
 		}
 	}
@@ -184,24 +186,6 @@ func (w *traffic) ask(ctx context.Context, n int) {
 		})
 		pause(ctx, askPause)
 	}
-}
-
-// bounds checks totals that were asked for while profiles came in.
-func (l *ledger) bounds(acked []*parcel, got ...int64) error {
-	var least int64
-	for _, p := range acked {
-		sum, _ := totals(p.values)
-		least += sum
-	}
-	l.mu.Lock()
-	most, _ := totals(l.values)
-	l.mu.Unlock()
-	for _, v := range got {
-		if v < least || v > most {
-			return &wrongAnswer{fmt.Errorf("a total of %d; want %d, which was acknowledged, to %d, which was sent", v, least, most)}
-		}
-	}
-	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
