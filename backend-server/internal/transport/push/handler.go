@@ -2,11 +2,8 @@ package push
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -54,26 +51,7 @@ func (h *Handler) push(ctx context.Context, req *connect.Request[request]) (*con
 	}
 	req.Msg.release()
 	if err != nil {
-		return nil, withRetryAfter(err)
+		return nil, err
 	}
 	return connect.NewResponse(&pushv1.PushResponse{}), nil
-}
-
-// withRetryAfter turns err into an RPC error that tells when to try again, if
-// that is known.
-func withRetryAfter(err error) error {
-	rpc := connect.NewError(wire.Code(err), err)
-	if seconds := retryAfter(err); seconds != "" {
-		rpc.Meta().Set("Retry-After", seconds)
-	}
-	return rpc
-}
-
-// retryAfter returns the value of the header, or "".
-func retryAfter(err error) string {
-	var hint *upload.RetryError
-	if !errors.As(err, &hint) {
-		return ""
-	}
-	return strconv.Itoa(max(1, int(math.Ceil(hint.After.Seconds()))))
 }

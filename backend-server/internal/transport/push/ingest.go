@@ -20,7 +20,7 @@ import (
 // ingest serves POST /ingest.
 func (h *Handler) ingest(w http.ResponseWriter, r *http.Request) {
 	if err := h.ingestProfile(r); err != nil {
-		if seconds := retryAfter(err); seconds != "" {
+		if seconds := wire.RetryAfter(err); seconds != "" {
 			w.Header().Set("Retry-After", seconds)
 		}
 		status := statusOf(err)

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"connectrpc.com/connect"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 )
 
 // statusClientGone is what servers write down for a client that went away
@@ -62,8 +65,21 @@ func Code(err error) connect.Code {
 // HTTPStatus returns the HTTP status for err in an answer that is not an RPC.
 func HTTPStatus(err error) int { return outcomeOf(err).status }
 
-// Error returns err as an RPC error. A nil err stays nil, an RPC error what it
-// is.
+// retryHeader tells a client when to try again.
+const retryHeader = "Retry-After"
+
+// RetryAfter returns the value of the header Retry-After for err, in whole
+// seconds, or "" if it has no hint when to try again.
+func RetryAfter(err error) string {
+	var hint *upload.RetryError
+	if !errors.As(err, &hint) {
+		return ""
+	}
+	return strconv.Itoa(max(1, int(math.Ceil(hint.After.Seconds()))))
+}
+
+// Error returns err as an RPC error, which tells when to try again if that is
+// known. A nil err stays nil, an RPC error what it is.
 func Error(err error) error {
 	if err == nil {
 		return nil
@@ -72,7 +88,11 @@ func Error(err error) error {
 	if errors.As(err, &rpc) {
 		return err
 	}
-	return connect.NewError(outcomeOf(err).code, err)
+	rpc = connect.NewError(outcomeOf(err).code, err)
+	if seconds := RetryAfter(err); seconds != "" {
+		rpc.Meta().Set(retryHeader, seconds)
+	}
+	return rpc
 }
 
 // WriteError answers a request that is not an RPC with err, in the form that
@@ -82,6 +102,9 @@ func WriteError(w http.ResponseWriter, err error) {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}{Code(err).String(), err.Error()}
+	if seconds := RetryAfter(err); seconds != "" {
+		w.Header().Set(retryHeader, seconds)
+	}
 	WriteJSON(w, HTTPStatus(err), body)
 }
 

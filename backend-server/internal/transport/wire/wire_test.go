@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 )
 
 func TestOutcomes(t *testing.T) {
@@ -48,6 +50,21 @@ func TestOutcomes(t *testing.T) {
 	require.NoError(t, Error(nil))
 	own := connect.NewError(connect.CodeAborted, errors.New("x"))
 	require.Equal(t, connect.CodeAborted, connect.CodeOf(Error(own)))
+}
+
+func TestWhenToTryAgain(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", 7 * time.Second: "7", 7001 * time.Millisecond: "8"} {
+		err := fmt.Errorf("left: %w", &upload.RetryError{Err: fault.New(fault.Exhausted, "too many queries"), After: after})
+		var rpc *connect.Error
+		require.ErrorAs(t, Error(err), &rpc)
+		require.Equal(t, connect.CodeResourceExhausted, rpc.Code())
+		require.Equal(t, want, rpc.Meta().Get("Retry-After"))
+		w := httptest.NewRecorder()
+		WriteError(w, err)
+		require.Equal(t, http.StatusTooManyRequests, w.Code)
+		require.Equal(t, want, w.Header().Get("Retry-After"))
+	}
+	require.Empty(t, RetryAfter(fault.New(fault.Exhausted, "x")))
 }
 
 func TestWriteError(t *testing.T) {
