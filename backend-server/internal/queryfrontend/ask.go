@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
@@ -56,7 +58,11 @@ func (f *Frontend) cached(q *question.Question) bool {
 
 // part answers a question that is not split. The answer must only be read,
 // except for a tree.
-func (f *Frontend) part(ctx context.Context, q *question.Question) (*question.Answer, error) {
+func (f *Frontend) part(ctx context.Context, q *question.Question) (_ *question.Answer, err error) {
+	r := q.Interval()
+	ctx, span := tracing.Start(ctx, "query-frontend: part", attribute.String("kind", q.Kind.String()),
+		attribute.Int64("start", int64(r.Start)), attribute.Int64("end", int64(r.End)))
+	defer func() { span.End(err) }()
 	if !f.cached(q) {
 		return f.retry(ctx, q)
 	}
@@ -75,6 +81,7 @@ func (f *Frontend) part(ctx context.Context, q *question.Question) (*question.An
 	if err != nil {
 		return nil, err
 	}
+	span.Set(attribute.Bool("unchanged", a.Unchanged))
 	switch {
 	case a.Unchanged && old != nil:
 		f.metrics.cache.WithLabelValues(cacheUnchanged).Inc()

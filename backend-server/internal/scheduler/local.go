@@ -8,6 +8,7 @@ import (
 	"github.com/grafana/dskit/services"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
@@ -58,12 +59,14 @@ func (s *Scheduler) work(ctx context.Context, asker question.Asker) {
 	}
 }
 
-func answer(task *question.Task, asker question.Asker) (any, error) {
+func answer(task *question.Task, asker question.Asker) (_ any, err error) {
+	ctx, span := tracing.Start(task.Context, "querier: answer")
+	defer func() { span.End(err) }()
 	switch q := task.Payload.(type) {
 	case *question.Question:
-		return asker.Ask(task.Context, q)
+		return asker.Ask(ctx, q)
 	case question.Sealed:
-		return q.Answer(task.Context, asker)
+		return q.Answer(ctx, asker)
 	}
 	return nil, fmt.Errorf("a question in the queue is %T, which nobody can answer", task.Payload)
 }

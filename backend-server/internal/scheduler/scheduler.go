@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
@@ -87,6 +88,7 @@ type query struct {
 	payload any
 	ctx     context.Context // the asker's; handed to the worker
 	queued  time.Time
+	wait    tracing.Span
 	tries   int
 	place   *list.Element // in tenantQueue.waiting; nil when a worker has it
 	worker  *worker       // that has it
@@ -105,8 +107,10 @@ func (s *Scheduler) Do(ctx context.Context, tenantID string, payload any) (any, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	q := &query{payload: payload, ctx: ctx, queued: s.now(), done: make(chan struct{})}
+	_, wait := tracing.Start(ctx, "query-scheduler: wait")
+	q := &query{payload: payload, ctx: ctx, queued: s.now(), wait: wait, done: make(chan struct{})}
 	if err := s.enqueue(tenantID, q); err != nil {
+		wait.End(err)
 		return nil, err
 	}
 	select {
@@ -123,6 +127,7 @@ func (s *Scheduler) Do(ctx context.Context, tenantID string, payload any) (any, 
 	}
 	if q.place != nil {
 		s.unqueue(q)
+		q.wait.End(ctx.Err())
 		s.metrics.discarded.WithLabelValues(reasonGone).Inc()
 	}
 	s.answer(q, nil, ctx.Err())

@@ -182,6 +182,7 @@ func (s *Scheduler) give(w *worker, q *query) {
 	w.free = nil
 	w.query, q.worker = q, w
 	q.tries++
+	q.wait.End(nil) // of several tries the first
 	s.metrics.running.Inc()
 	s.metrics.wait.Observe(s.now().Sub(q.queued).Seconds())
 	w.given <- &question.Task{Context: q.ctx, Tenant: t.id, Payload: q.payload, Finish: func(answer any, err error) { w.finish(q, answer, err) }}
