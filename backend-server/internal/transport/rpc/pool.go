@@ -29,6 +29,7 @@ type Pool struct {
 	metrics *metrics
 	cuts    prometheus.Counter
 	clock   clock
+	codec   codec
 	// When a connection counts as dead; tests have less patience.
 	quietAfter, answerWithin time.Duration
 
@@ -61,7 +62,7 @@ func NewPool(cfg Config, reg prometheus.Registerer, logger *slog.Logger, opts ..
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{
-		logger: logger, options: apply(opts), creds: clientCredentials(files, cfg.TLSServerName), metrics: m, clock: newClock(),
+		logger: logger, options: apply(opts), creds: clientCredentials(files, cfg.TLSServerName), metrics: m, clock: newClock(), codec: newCodec(),
 		cuts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hearth_rpc_connections_cut_total", Help: "Connections that were cut because the process at their other end gave no sign of life.",
 		}),
@@ -108,7 +109,7 @@ func (p *Pool) dialOptions(to *peer) []grpc.DialOption {
 			MinConnectTimeout: connectWithin,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: answerWithin, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage), grpc.ForceCodecV2(p.codec)),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
 		grpc.WithWriteBufferSize(buffer), grpc.WithReadBufferSize(buffer), grpc.WithSharedWriteBuffer(true),
 		grpc.WithNoProxy(), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),

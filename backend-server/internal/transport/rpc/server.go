@@ -57,7 +57,7 @@ func NewServer(cfg Config, reg prometheus.Registerer, logger *slog.Logger, opts 
 	reg.MustRegister(s.panics)
 	all := []grpc.ServerOption{
 		grpc.Creds(serverCredentials(files)),
-		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
+		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage), grpc.ForceServerCodecV2(newCodec()),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 		grpc.WriteBufferSize(buffer), grpc.ReadBufferSize(buffer), grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(connectWithin), grpc.WaitForHandlers(true),
