@@ -39,7 +39,7 @@ func BenchmarkPush(b *testing.B) {
 func benchmarkPush(b *testing.B, ingesters, together int) {
 	var addrs []string
 	for range ingesters {
-		addr, _ := serve(b, "127.0.0.1:0", accept)
+		addr, _ := serve(b, 0, accept)
 		addrs = append(addrs, addr)
 	}
 	c := newClient(b)

@@ -14,9 +14,11 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
-// Conns has a connection to each process; rpc.Pool does.
+// Conns has a connection to each process; *rpc.Pool does. Their codec must know
+// what rpc.Written is.
 type Conns interface {
 	Conn(addr string) (*grpc.ClientConn, error)
 }
@@ -32,7 +34,7 @@ type Client struct {
 	logger  *slog.Logger
 	metrics *clientMetrics
 	limit   int // maxWaiting, but for tests
-	buffers buffers
+	buffers rpc.Buffers
 
 	ctx    context.Context // of all streams
 	cancel context.CancelFunc

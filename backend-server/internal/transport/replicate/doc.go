@@ -10,8 +10,8 @@
 //
 // The records are encoded once, before they come here (internal/profile/flat).
 // For each ingester its message is put together in memory that gRPC gives back
-// after it was written to the wire; the codec of the client sends it as the
-// field of the protobuf message that it is, without another copy.
+// after it was written to the wire. It is the last field of a protobuf message of
+// which the client writes the others before it, without another copy.
 //
 // A Server reads requests, decodes each in a goroutine of its own into memory
 // that is used again, and hands the records to the ingester.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,8 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
@@ -27,6 +26,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pprof"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
 // ingester is a func as an Ingester.
@@ -38,48 +38,37 @@ func (f ingester) Push(ctx context.Context, tenantID string, recs []profile.Reco
 
 func accept(context.Context, string, []profile.Record) []error { return nil }
 
-// serve runs a Server on an address of loopback, a new one or the one given,
-// until stop is called or the test ends.
-func serve(t testing.TB, addr string, ing ingester) (at string, stop func()) {
+// serve runs a Server on a port of loopback, a new one or the one given, until
+// stop is called or the test ends.
+func serve(t testing.TB, port int, ing ingester) (addr string, stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", addr)
+	s, err := rpc.NewServer(rpc.Config{Address: "127.0.0.1", Port: port}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(1 << 30))
-	NewServer(ing, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)).Register(g)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = g.Serve(l)
-	}()
-	stop = sync.OnceFunc(func() { g.Stop(); <-done })
+	NewServer(ing, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)).Register(s)
+	require.NoError(t, s.Listen(context.Background()))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
 	t.Cleanup(stop)
-	return l.Addr().String(), stop
+	return fmt.Sprintf("127.0.0.1:%d", s.Port()), stop
 }
 
-// conns are connections made once each.
-type conns struct {
-	t  testing.TB
-	mu sync.Mutex
-	m  map[string]*grpc.ClientConn
-}
-
-func (c *conns) Conn(addr string) (*grpc.ClientConn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.m[addr] == nil {
-		conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			return nil, err
-		}
-		c.t.Cleanup(func() { _ = conn.Close() })
-		c.m[addr] = conn
-	}
-	return c.m[addr], nil
+// pool returns connections as processes have them.
+func pool(t testing.TB) *rpc.Pool {
+	t.Helper()
+	p, err := rpc.NewPool(rpc.Config{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return p
 }
 
 func newClient(t testing.TB) *Client {
 	t.Helper()
-	c := NewClient(&conns{t: t, m: map[string]*grpc.ClientConn{}}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	c := NewClient(pool(t), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		require.NoError(t, c.Close())
 		require.Zero(t, testutil.ToFloat64(c.metrics.waiting))
@@ -117,7 +106,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 func TestRecordsArrive(t *testing.T) {
 	want := records(t, 4)
 	var got []string
-	addr, _ := serve(t, "127.0.0.1:0", func(ctx context.Context, tenantID string, recs []profile.Record) []error {
+	addr, _ := serve(t, 0, func(ctx context.Context, tenantID string, recs []profile.Record) []error {
 		id, err := tenant.From(ctx)
 		deadline, ok := ctx.Deadline()
 		got = append(got, fmt.Sprint(id, tenantID, err, ok && time.Until(deadline) > 50*time.Second))
@@ -141,7 +130,7 @@ func TestRecordsArrive(t *testing.T) {
 // kind, reason and hint.
 func TestErrorsOfRecords(t *testing.T) {
 	full := &upload.RetryError{Err: fault.Reason(fault.Exhausted, "head_full", "no room"), After: 3 * time.Second}
-	addr, _ := serve(t, "127.0.0.1:0", func(_ context.Context, _ string, recs []profile.Record) []error {
+	addr, _ := serve(t, 0, func(_ context.Context, _ string, recs []profile.Record) []error {
 		out := make([]error, len(recs))
 		out[0], out[1], out[3] = full, fault.New(fault.Invalid, "wrong"), full
 		return out
@@ -164,7 +153,7 @@ func TestErrorsOfRecords(t *testing.T) {
 
 // TestManyAtATime: one stream carries many pushes, and answers find theirs.
 func TestManyAtATime(t *testing.T) {
-	addr, _ := serve(t, "127.0.0.1:0", func(_ context.Context, tenantID string, recs []profile.Record) []error {
+	addr, _ := serve(t, 0, func(_ context.Context, tenantID string, recs []profile.Record) []error {
 		if recs[0].ID%3 == 0 {
 			return []error{fault.New(fault.Invalid, "%s %d", tenantID, recs[0].ID)}
 		}
@@ -194,13 +183,13 @@ func TestStalledIngester(t *testing.T) {
 	defer close(release)
 	var stalls atomic.Bool
 	stalls.Store(true)
-	bad, _ := serve(t, "127.0.0.1:0", func(context.Context, string, []profile.Record) []error {
+	bad, _ := serve(t, 0, func(context.Context, string, []profile.Record) []error {
 		if stalls.Load() {
 			<-release
 		}
 		return nil
 	})
-	good, _ := serve(t, "127.0.0.1:0", accept)
+	good, _ := serve(t, 0, accept)
 	c, b := newClient(t), batch(t, 1)
 	c.limit = 10 * b.MessageSize([]int{0})
 	var all sync.WaitGroup
@@ -244,7 +233,7 @@ func TestStalledIngester(t *testing.T) {
 // find the new process.
 func TestIngesterDiesAndComesBack(t *testing.T) {
 	began, release := make(chan struct{}, 1), make(chan struct{})
-	addr, stop := serve(t, "127.0.0.1:0", func(context.Context, string, []profile.Record) []error {
+	addr, stop := serve(t, 0, func(context.Context, string, []profile.Record) []error {
 		began <- struct{}{}
 		<-release
 		return nil
@@ -260,12 +249,16 @@ func TestIngesterDiesAndComesBack(t *testing.T) {
 	close(release)
 	stop()
 	require.Error(t, c.Push(within(t, time.Minute), addr, "t", b, []int{0})[0])
-	serve(t, addr, accept)
+	_, text, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	serve(t, port, accept)
 	require.Eventually(t, func() bool { return c.Push(within(t, time.Minute), addr, "t", b, []int{0}) == nil }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestPanicIsAnErrorOfItsPush(t *testing.T) {
-	addr, _ := serve(t, "127.0.0.1:0", func(context.Context, string, []profile.Record) []error { panic("no") })
+	addr, _ := serve(t, 0, func(context.Context, string, []profile.Record) []error { panic("no") })
 	c := newClient(t)
 	for range 2 {
 		require.ErrorContains(t, c.Push(within(t, time.Minute), addr, "t", batch(t, 1), []int{0})[0], "internal error")
@@ -295,7 +288,7 @@ func TestSkew(t *testing.T) {
 }
 
 func TestClosedClient(t *testing.T) {
-	addr, _ := serve(t, "127.0.0.1:0", accept)
+	addr, _ := serve(t, 0, accept)
 	c, b := newClient(t), batch(t, 1)
 	require.Nil(t, c.Push(within(t, time.Minute), addr, "t", b, []int{0}))
 	require.NoError(t, c.Close())

@@ -76,7 +76,7 @@ func (s *stream) connect(ctx context.Context, use func(grpc.ClientStream) error)
 	if err != nil {
 		return err
 	}
-	wire, err := conn.NewStream(ctx, &hearthv1.Replication_ServiceDesc.Streams[0], hearthv1.Replication_Push_FullMethodName, grpc.ForceCodecV2(codec{}))
+	wire, err := conn.NewStream(ctx, &hearthv1.Replication_ServiceDesc.Streams[0], hearthv1.Replication_Push_FullMethodName)
 	if err != nil {
 		return err
 	}
