@@ -72,7 +72,25 @@ func (a *App) asker(logger *slog.Logger) question.Asker {
 }
 
 func (a *App) initQueryFrontend() (services.Service, error) {
-	frontend := queryfrontend.New(a.cfg.QueryFrontend, a.querier, a.registry, time.Now)
-	a.serveAPI(transport.New(frontend, a.logger.With("component", QueryFrontend), time.Now).Routes())
+	logger := a.logger.With("component", QueryFrontend)
+	frontend := queryfrontend.New(a.cfg.frontend(), a.asker(logger), a.registry, time.Now)
+	a.serveAPI(transport.New(frontend, logger, time.Now).Routes())
 	return nil, nil
+}
+
+// clusterSplit is the length of the parts of queries in a cluster.
+const clusterSplit = 6 * time.Hour
+
+// frontend returns the settings of the query-frontend. Alone, sums in advance
+// answer whole queries faster than it takes to see whether a kept answer is
+// still good.
+func (c *Config) frontend() queryfrontend.Config {
+	out := c.QueryFrontend
+	switch {
+	case c.Cluster.Alone():
+		out.CacheBytes = 0
+	case out.SplitInterval == 0:
+		out.SplitInterval = clusterSplit
+	}
+	return out
 }

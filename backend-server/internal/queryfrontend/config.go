@@ -54,7 +54,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.SplitInterval, splitFlag, 0, "Queries for profiles and series are split into parts of this length, at its multiples, which queriers answer at the same time; 0 means 6h in a cluster, and no splitting in a process that is alone.")
 	f.IntVar(&c.MaxParallelism, parallelismFlag, 16, "Parts of one query that are answered at the same time.")
 	c.CacheBytes = config.Bytes(memory.Limit()/cacheShare) &^ (1<<20 - 1) // whole MiB read better
-	f.Var(&c.CacheBytes, cacheFlag, "Memory for answers about times more than ten minutes ago, which are used again while the data is the same; by default a thirty-second of what the process may use. 0 means that none are kept.")
+	f.Var(&c.CacheBytes, cacheFlag, "Memory for answers about times more than ten minutes ago, which are used again while the data is the same; by default a thirty-second of what the process may use. 0 means that none are kept, nor are they by a process that is alone.")
 }
 
 // Validate reports every value that is not allowed.
