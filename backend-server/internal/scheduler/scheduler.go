@@ -275,6 +275,7 @@ func (s *Scheduler) drain() {
 		for t.waiting.Len() > 0 {
 			q := t.waiting.Front().Value.(*query)
 			s.unqueue(q)
+			q.wait.End(stopping())
 			s.metrics.discarded.WithLabelValues(reasonStopping).Inc()
 			s.answer(q, nil, stopping())
 		}

@@ -2,6 +2,8 @@ package tree
 
 import (
 	"encoding/binary"
+	"math"
+	"slices"
 )
 
 // A packed tree is what one process tells another: all of a tree, T1 to T4,
@@ -53,7 +55,9 @@ func (t *Tree) AppendPacked(dst []byte) []byte {
 }
 
 // Unpack reads what AppendPacked wrote. Whatever b holds, it takes memory in
-// proportion to len(b) at most. The tree keeps nothing of b.
+// proportion to len(b) at most. The tree keeps nothing of b. That no node is
+// there twice (T2) is not checked, it would cost more than all the rest: if b
+// has one twice, so has the tree, until it is merged into another.
 func Unpack(b []byte) (*Tree, error) {
 	d := decoder{rest: b}
 	if len(b) == 0 {
@@ -101,27 +105,25 @@ func (d *decoder) nodes(t *Tree, names []NameID) {
 	if d.err != nil {
 		return
 	}
-	if n == 0 || (n-1) > uint64(len(d.rest)/leastPacked) {
+	if n == 0 || (n-1) > uint64(len(d.rest)/leastPacked) || n > math.MaxInt32 {
 		d.fail("%d nodes in %d bytes", n, len(d.rest))
 		return
 	}
-	t.Add(Root, d.value())
-	t.index(int(n))
-	for id := NodeID(1); id < NodeID(n); id++ {
+	t.nodes, t.self = slices.Grow(t.nodes, int(n-1)), slices.Grow(t.self, int(n-1))
+	t.self[Root] = d.value()
+	for id := uint64(1); id < n; id++ {
 		up, name, self := d.uvarint("parent of a node"), d.uvarint("name of a node"), d.value()
 		switch {
 		case d.err != nil:
 			return
-		case up == 0 || up > uint64(id):
+		case up == 0 || up > id:
 			d.fail("node %d has a parent %d before it", id, up)
 			return
 		case name >= uint64(len(names)):
 			d.fail("node %d has name %d of %d", id, name, len(names))
 			return
-		case t.Child(id-NodeID(up), names[name]) != id:
-			d.fail("node %d is there twice", id)
-			return
 		}
-		t.Add(id, self)
+		t.nodes = append(t.nodes, node{NodeID(id - up), names[name]})
+		t.self = append(t.self, self)
 	}
 }

@@ -60,13 +60,24 @@ func TestUnpackRefuses(t *testing.T) {
 		"parent":     {[]byte{0, 0, 2, 0, 2, 0, 1}, "node 1 has a parent 2 before it"},
 		"itself":     {[]byte{0, 0, 2, 0, 0, 0, 1}, "node 1 has a parent 0 before it"},
 		"name":       {[]byte{0, 0, 2, 0, 1, 1, 1}, "node 1 has name 1 of 1"},
-		"twice":      {[]byte{0, 0, 3, 0, 1, 0, 1, 2, 0, 1}, "node 2 is there twice"},
 		"many nodes": {[]byte{0, 0, 200, 1, 0}, "200 nodes in 1 bytes"},
 		"many names": {[]byte{0, 200, 1, 0}, "200 names in 1 bytes"},
 	} {
 		_, err := Unpack(c.b)
 		require.ErrorContains(t, err, c.want, name)
 	}
+}
+
+// TestNodeThatIsThereTwice: it is one after a merge, and does no harm before.
+func TestNodeThatIsThereTwice(t *testing.T) {
+	got, err := Unpack([]byte{0, 1, 1, 'a', 3, 0, 1, 1, 1, 2, 1, 1})
+	require.NoError(t, err)
+	require.Equal(t, []Function{{Name: "a", Self: 2, Total: 2}}, got.Functions())
+	require.EqualValues(t, 2, got.Truncate(1).Total())
+	merged := New()
+	merged.Merge(got)
+	require.Equal(t, 2, merged.Len())
+	require.EqualValues(t, 2, merged.Total())
 }
 
 func FuzzUnpack(f *testing.F) {
@@ -81,6 +92,9 @@ func FuzzUnpack(f *testing.F) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(got.AppendPacked(nil), again.AppendPacked(nil)))
 		require.Equal(t, got.Total(), again.Total())
+		got.Functions()
+		got.Truncate(3)
+		got.Merge(again)
 	})
 }
 

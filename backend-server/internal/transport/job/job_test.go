@@ -33,7 +33,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // installation is schedulers, each a process as far as others can tell.
 type installation struct {
-	t    *testing.T
+	t    testing.TB
 	cfg  rpc.Config
 	pool *rpc.Pool
 
@@ -41,7 +41,7 @@ type installation struct {
 	ring map[string]bool // addresses of members that take work
 }
 
-func newInstallation(t *testing.T) *installation {
+func newInstallation(t testing.TB) *installation {
 	in := &installation{t: t, ring: map[string]bool{}}
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	in.cfg.RegisterFlags(fs)
