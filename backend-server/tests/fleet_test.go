@@ -21,6 +21,7 @@ type fleet struct {
 	dir     string
 	flags   []string // of all
 	members []*member
+	added   int // members that there have been
 }
 
 // network is where the processes of a fleet live.
@@ -89,7 +90,8 @@ func newFleet(t *testing.T, on network, places []place, flags ...string) *fleet 
 
 // add makes a member that is not started.
 func (f *fleet) add(name, target string, flags ...string) *member {
-	m := &member{fleet: f, number: len(f.members) + 1, name: name, target: target, flags: flags}
+	f.added++
+	m := &member{fleet: f, number: f.added, name: name, target: target, flags: flags}
 	f.members = append(f.members, m)
 	return m
 }
