@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/asked"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
 
 // sealed is a question of another process. It is opened only where it is
@@ -18,10 +20,21 @@ var _ question.Sealed = (*sealed)(nil)
 // Answer implements question.Sealed: for workers in the scheduler's process.
 func (s *sealed) Answer(ctx context.Context, a question.Asker) (any, error) {
 	b, err := answerText(ctx, s.text, a)
+	if err == nil && len(b) > largestAnswer {
+		err = tooLarge(len(b))
+	}
 	if err != nil {
 		return failed(err), nil
 	}
 	return &hearthv1.AskResponse{Answer: b}, nil
+}
+
+// largestAnswer is what fits into a message, with room for what is around it.
+// A larger one would break the stream, and be tried again on another.
+const largestAnswer = rpc.MaxMessage - 1<<10
+
+func tooLarge(n int) error {
+	return fault.Reason(fault.TooLarge, "answer_size", "the answer has %d bytes; limit %d: ask for a shorter time range or fewer series", n, largestAnswer)
 }
 
 // answerText answers a question for the tenant of the context.

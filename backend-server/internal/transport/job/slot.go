@@ -187,5 +187,8 @@ func (s *slot) ask(ctx context.Context, t *hearthv1.Task) ([]byte, error) {
 		return nil, err
 	}
 	b, err := answerText(tenant.With(ctx, t.GetTenant()), t.GetQuestion(), s.w.asker)
+	if len(b) > largestAnswer {
+		return nil, tooLarge(len(b))
+	}
 	return b, rpc.ToFault(err)
 }
