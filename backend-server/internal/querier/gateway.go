@@ -81,6 +81,6 @@ func tryGateway[T any](ctx context.Context, r *Replicas, p cluster.Peer, fn func
 			return tried[T]{answered: answered[T]{prefix + p.Id, a}}
 		}
 	}
-	r.metrics.failed.WithLabelValues("store-gateway").Inc()
+	r.failed(ctx, "store-gateway")
 	return tried[T]{err: fmt.Errorf("store-gateway %s: %w", p.Id, err)}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -93,7 +94,7 @@ func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Questio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !q.Kind.Sums() {
-		parts, err := ask(ctx, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (*question.Answer, error) {
+		parts, err := ask(ctx, cancel, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (*question.Answer, error) {
 			return s.List(ctx, tenantID, q)
 		}, func(*question.Answer) {})
 		if err != nil {
@@ -105,7 +106,7 @@ func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Questio
 		}
 		return question.Merge(q, answers)
 	}
-	sessions, err := ask(ctx, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (replica.Session, error) {
+	sessions, err := ask(ctx, cancel, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (replica.Session, error) {
 		return s.Open(ctx, tenantID, q)
 	}, replica.Session.Close)
 	if err != nil {
@@ -174,8 +175,9 @@ type answered[T any] struct {
 }
 
 // ask asks as many ingesters as are needed, and a store-gateway. What is not
-// used after all is given to drop.
-func ask[T any](ctx context.Context, r *Replicas, tenantID string, avoid []string, fn func(context.Context, replica.Store) (T, error), drop func(T)) ([]answered[T], error) {
+// used after all is given to drop. If one of the two fails, stop ends ctx, so
+// that nobody waits for the other.
+func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenantID string, avoid []string, fn func(context.Context, replica.Store) (T, error), drop func(T)) ([]answered[T], error) {
 	set, err := r.directory.Ingesters(ctx, tenantID) // before the bucket is looked at (Q2)
 	if err != nil {
 		return nil, err
@@ -186,13 +188,19 @@ func ask[T any](ctx context.Context, r *Replicas, tenantID string, avoid []strin
 	var ingesters []answered[T]
 	var gateway *answered[T]
 	var g errgroup.Group
+	either := func(err error) error {
+		if err != nil {
+			stop()
+		}
+		return err
+	}
 	g.Go(func() (err error) {
 		ingesters, err = askIngesters(ctx, r, set, fn, drop)
-		return err
+		return either(err)
 	})
 	g.Go(func() (err error) {
 		gateway, err = askGateway(ctx, r, tenantID, avoid, fn, drop)
-		return err
+		return either(err)
 	})
 	if err := g.Wait(); err != nil {
 		for _, a := range ingesters {
@@ -216,15 +224,24 @@ func askIngesters[T any](ctx context.Context, r *Replicas, set cluster.Set, fn f
 			}
 			a, err := fn(ctx, store)
 			if err != nil {
-				r.metrics.failed.WithLabelValues("ingester").Inc()
+				r.failed(ctx, "ingester")
 				return answered[T]{}, fmt.Errorf("ingester %s: %w", p.Id, err)
 			}
 			return answered[T]{p.Id, a}, nil
 		}, func(a answered[T]) { drop(a.what) })
 }
 
-// zones puts this process's zone in front.
+// failed counts a store that could not be asked; one that was not needed any
+// more, so that ctx has ended, has not failed.
+func (r *Replicas) failed(ctx context.Context, role string) {
+	if ctx.Err() == nil {
+		r.metrics.failed.WithLabelValues(role).Inc()
+	}
+}
+
+// zones puts this process's zone in front; the others share the work.
 func (r *Replicas) zones(zones []string) []string {
+	rand.Shuffle(len(zones), func(i, j int) { zones[i], zones[j] = zones[j], zones[i] })
 	slices.SortStableFunc(zones, func(a, b string) int {
 		switch {
 		case a == b:
