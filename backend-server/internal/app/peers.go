@@ -68,6 +68,41 @@ func (p *peers) close() error {
 	return errors.Join(errs...)
 }
 
+// tidyInterval is how often connections to processes that are gone are dropped.
+const tidyInterval = time.Minute
+
+// tidy drops connections to processes that are on no ring any more, until ctx
+// ends.
+func (p *peers) tidy(ctx context.Context) {
+	tick := time.NewTicker(tidyInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if addrs, err := p.addrs(ctx); err == nil {
+			p.pool.Retain(addrs)
+		}
+	}
+}
+
+// addrs returns the addresses of all members of all rings.
+func (p *peers) addrs(ctx context.Context) ([]string, error) {
+	var out []string
+	for _, ring := range p.rings {
+		members, err := ring.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			out = append(out, m.Addr)
+		}
+	}
+	return out, nil
+}
+
 // servePeers lets other processes push to the roles of this one, ask them and
 // read from them.
 func (a *App) servePeers() {

@@ -42,6 +42,7 @@ func (a *App) Run(ctx context.Context) error {
 			defer stop()
 			return a.peers.server.Serve(called)
 		})
+		g.Go(func() error { a.peers.tidy(called); return nil })
 	}
 	g.Go(func() error {
 		defer close(served)
