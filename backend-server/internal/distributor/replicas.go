@@ -53,11 +53,11 @@ type Replicas struct {
 }
 
 // Bounds of what goes on in the background, in bytes as encoded: of all
-// ingesters, and of that of this process, which does not go through Remote.
-// One push may be larger.
+// ingesters, and of that of this process, which does not go through Remote and
+// holds decoders, several times as large. The last push may exceed them.
 const (
 	maxHeld  = 256 << 20
-	maxLocal = 32 << 20
+	maxLocal = 16 << 20
 )
 
 // heldRetry is when a client should come again that was refused for maxHeld.

@@ -10,7 +10,8 @@ import (
 )
 
 // version is the first byte of a message. One that reads otherwise gets
-// another.
+// another. While an installation is updated both sorts of processes run, so what
+// writes a new version must come a release later than what reads it.
 const version = 1
 
 // The kinds of parts.
