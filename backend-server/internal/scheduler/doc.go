@@ -15,10 +15,14 @@
 //	    than one: another tenant's query finds a worker that is free now or as
 //	    soon as the shortest query of somebody else is done. If it is known that
 //	    there is one tenant only, none is kept free;
-//	Q3  a query whose asker has gone or has no time left is not in a queue;
-//	Q4  a query whose worker has gone is the next of its tenant; it is tried
+//	Q3  a querier that works on the only query of a tenant is not given one of
+//	    those that have several, for a tenth of a second: its workers share a few
+//	    CPUs, and what is short is done soonest alone. When the query is done
+//	    the others have their turn;
+//	Q4  a query whose asker has gone or has no time left is not in a queue;
+//	Q5  a query whose worker has gone is the next of its tenant; it is tried
 //	    three times;
-//	Q5  which queriers a tenant may use depends on the names of tenant and
+//	Q6  which queriers a tenant may use depends on the names of tenant and
 //	    queriers alone: all schedulers choose the same, and few tenants are given
 //	    others when a querier comes or goes.
 package scheduler

@@ -39,6 +39,8 @@ type Scheduler struct {
 		clock    uint64                  // queries given out so far
 		free     *list.List              // of *worker that wait for a query, the longest first
 		slots    map[string]int          // workers by querier
+		busy     map[string]queries      // by querier: what its workers have
+		waking   bool                    // there is a timer for queries that are held
 		shards   map[string]shard        // by tenant; forgotten when queriers come or go
 		open     int                     // queries not answered
 		stopping bool
@@ -65,7 +67,7 @@ func New(cfg Config, deps Deps) *Scheduler {
 	}
 	s.mu.tenants, s.mu.served = map[string]*tenantQueue{}, map[string]uint64{}
 	s.mu.turn, s.mu.free = list.New(), list.New()
-	s.mu.slots, s.mu.shards = map[string]int{}, map[string]shard{}
+	s.mu.slots, s.mu.shards, s.mu.busy = map[string]int{}, map[string]shard{}, map[string]queries{}
 	s.mu.idle = make(chan struct{})
 	s.Service = services.NewIdleService(nil, func(error) error { s.drain(); return nil }).WithName("query-scheduler")
 	return s
@@ -89,6 +91,7 @@ type query struct {
 	ctx     context.Context // the asker's; handed to the worker
 	queued  time.Time
 	wait    tracing.Span
+	given   time.Time
 	tries   int
 	place   *list.Element // in tenantQueue.waiting; nil when a worker has it
 	worker  *worker       // that has it
@@ -97,6 +100,9 @@ type query struct {
 	answer any
 	err    error
 }
+
+// queries is a set of queries.
+type queries map[*query]struct{}
 
 // mostTries is how often a query is given to workers that go away with it.
 const mostTries = 3

@@ -177,6 +177,59 @@ func TestOneTenantHasAllWorkers(t *testing.T) {
 	}
 }
 
+// TestTheOnlyQueryOfATenant: while a querier works on it, those of a tenant that
+// has many wait, but not for long, and not for other queriers.
+func TestTheOnlyQueryOfATenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScheduler(nil, false)
+		next := func(w question.Worker) <-chan *question.Task {
+			out := make(chan *question.Task, 1)
+			go func() {
+				task, err := w.Next(t.Context())
+				if err == nil {
+					out <- task
+				}
+			}()
+			synctest.Wait()
+			return out
+		}
+		a, b, c, other := s.Connect("one"), s.Connect("one"), s.Connect("one"), s.Connect("two")
+		small := func() *question.Task {
+			ask(t.Context(), s, "small", nil)
+			return <-next(a)
+		}
+		only := small()
+		for range 8 {
+			ask(t.Context(), s, "large", nil)
+		}
+		synctest.Wait()
+		held, elsewhere := next(b), next(other)
+		require.Len(t, elsewhere, 1)
+		require.Empty(t, held)
+		only.Finish(nil, nil)
+		synctest.Wait()
+		require.Len(t, held, 1, "the query is done")
+		(<-held).Finish(nil, nil)
+
+		only = small()
+		held = next(b)
+		time.Sleep(yield - 1)
+		require.Empty(t, held)
+		time.Sleep(1)
+		synctest.Wait()
+		require.Len(t, held, 1, "it takes long")
+		only.Finish(nil, nil)
+		(<-held).Finish(nil, nil)
+		(<-elsewhere).Finish(nil, nil)
+
+		only = small()
+		ask(t.Context(), s, "another", nil)
+		synctest.Wait()
+		task := <-next(c)
+		require.Equal(t, "another", task.Tenant, "it has only one itself")
+	})
+}
+
 func TestTooManyOutstanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScheduler(func(c *Config) { c.MaxOutstanding = 2 }, false)
@@ -260,7 +313,7 @@ func TestQuerierGoes(t *testing.T) {
 			w := s.Connect("q")
 			task, err := w.Next(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, "first", task.Payload, "it is the next of its tenant (Q4)")
+			require.Equal(t, "first", task.Payload, "it is the next of its tenant (Q5)")
 			w.Close()
 			w.Close()
 			tasks = append(tasks, task)
@@ -439,6 +492,7 @@ func TestEveryQueryIsAnsweredOnce(t *testing.T) {
 	require.Greater(t, answered.Load(), int64(2000))
 	require.Empty(t, remembered(s))
 	require.Empty(t, s.mu.slots)
+	require.Empty(t, s.mu.busy)
 	require.Zero(t, s.mu.turn.Len()+s.mu.free.Len()+s.mu.open)
 	require.Zero(t, testutil.ToFloat64(s.metrics.waiting)+testutil.ToFloat64(s.metrics.running)+testutil.ToFloat64(s.metrics.workers))
 }

@@ -22,7 +22,7 @@ func (s shard) has(querier string) bool {
 }
 
 // shard returns the queriers of a tenant: of all that are connected those with
-// the largest hash of their name together with the tenant's (Q5).
+// the largest hash of their name together with the tenant's (Q6).
 func (s *Scheduler) shard(tenantID string) shard {
 	if sh, ok := s.mu.shards[tenantID]; ok {
 		return sh

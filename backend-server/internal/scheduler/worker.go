@@ -3,6 +3,7 @@ package scheduler
 import (
 	"container/list"
 	"context"
+	"time"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
@@ -74,7 +75,7 @@ func (w *worker) wait() error {
 	return nil
 }
 
-// Close removes the worker. What it works on is queued again (Q4).
+// Close removes the worker. What it works on is queued again (Q5).
 func (w *worker) Close() {
 	s := w.s
 	s.mu.Lock()
@@ -117,6 +118,11 @@ func (s *Scheduler) again(q *query) {
 func (w *worker) release() {
 	q := w.query
 	w.query, q.worker = nil, nil
+	if busy := w.s.mu.busy[w.querier]; len(busy) > 1 {
+		delete(busy, q)
+	} else {
+		delete(w.s.mu.busy, w.querier)
+	}
 	q.tenant.running--
 	w.s.metrics.running.Dec()
 	w.s.forget(q.tenant)
@@ -153,11 +159,44 @@ func (s *Scheduler) nextFor(w *worker) *query {
 	for e := s.mu.turn.Front(); e != nil; e = e.Next() {
 		t := e.Value.(*tenantQueue)
 		sh := s.shard(t.id)
-		if sh.has(w.querier) && t.running < s.most(sh) {
+		if sh.has(w.querier) && t.running < s.most(sh) && !s.holds(t, w) {
 			return t.waiting.Front().Value.(*query)
 		}
 	}
 	return nil
+}
+
+// yield is how long a tenant that has many queries keeps off a querier for the
+// sake of another's only one (Q3).
+const yield = 100 * time.Millisecond
+
+// holds reports whether a tenant's query has to wait although w is free (Q3).
+func (s *Scheduler) holds(t *tenantQueue, w *worker) bool {
+	if s.oneTenant || t.waiting.Len()+t.running < 2 {
+		return false
+	}
+	for q := range s.mu.busy[w.querier] {
+		alone := q.tenant != t && q.tenant.turn == nil && q.tenant.running == 1
+		if left := yield - s.now().Sub(q.given); alone && left > 0 {
+			s.wake(left)
+			return true
+		}
+	}
+	return false
+}
+
+// wake looks after a while whether queries that were held can be given out.
+func (s *Scheduler) wake(after time.Duration) {
+	if s.mu.waking {
+		return
+	}
+	s.mu.waking = true
+	time.AfterFunc(after, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mu.waking = false
+		s.dispatch()
+	})
 }
 
 // most is how many workers a tenant may have at once (Q2).
@@ -181,9 +220,14 @@ func (s *Scheduler) give(w *worker, q *query) {
 	s.mu.free.Remove(w.free)
 	w.free = nil
 	w.query, q.worker = q, w
+	if s.mu.busy[w.querier] == nil {
+		s.mu.busy[w.querier] = queries{}
+	}
+	s.mu.busy[w.querier][q] = struct{}{}
 	q.tries++
+	q.given = s.now()
 	q.wait.End(nil) // of several tries the first
 	s.metrics.running.Inc()
-	s.metrics.wait.Observe(s.now().Sub(q.queued).Seconds())
+	s.metrics.wait.Observe(q.given.Sub(q.queued).Seconds())
 	w.given <- &question.Task{Context: q.ctx, Tenant: t.id, Payload: q.payload, Finish: func(answer any, err error) { w.finish(q, answer, err) }}
 }
