@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
@@ -204,4 +205,75 @@ func TestHeadThatIsCutMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	require.NotZero(t, impact.Profiles)
 	require.LessOrEqual(t, uint64(impact.Profiles), want)
+}
+
+// TestWhatIsNotThere is refused, whoever asks for it.
+func TestWhatIsNotThere(t *testing.T) {
+	ctx := context.Background()
+	d, err := db.Open(ctx, "data/tenant", db.Options{FS: vfs.NewMem()})
+	require.NoError(t, err)
+	defer d.Close()
+	require.Nil(t, d.Append(ctx, []profile.Record{ones()()}))
+	view := d.View(profile.TimeRange{})
+	defer view.Release()
+	s, err := replica.NewDigester(0).Take(ctx, view.Units, replica.Selection{Range: profile.TimeRange{Start: start, End: start + replica.Window}})
+	require.NoError(t, err)
+	for _, p := range []replica.Pick{
+		{Unit: 1, All: true}, {Unit: -1}, {Entries: []replica.EntryPick{{Entry: 100}}}, {Entries: []replica.EntryPick{{Entry: -1}}},
+	} {
+		_, err := s.Pick([]replica.Pick{p})
+		require.True(t, fault.Is(err, fault.Invalid), "%+v: %v", p, err)
+	}
+	for _, r := range []replica.Ref{{Unit: 1}, {Unit: -1}, {Entry: 100}, {Entry: -1}} {
+		_, err := s.Rows(ctx, []replica.Ref{r})
+		require.True(t, fault.Is(err, fault.Invalid), "%+v: %v", r, err)
+	}
+}
+
+// BenchmarkChoice chooses among three sources of some thousand series over a
+// day. In dispute, one of them lacks a profile of each series.
+func BenchmarkChoice(b *testing.B) {
+	for _, counter := range []bool{false, true} {
+		for _, disputed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("counter=%t/disputed=%t", counter, disputed), func(b *testing.B) {
+				stores := many(counter, disputed)
+				for b.Loop() {
+					c := replica.NewChoice(stores)
+					if refs := c.Ask(); refs != nil {
+						lists := make([][][]replica.Row, len(stores))
+						for i := range refs {
+							for _, r := range refs[i] {
+								e := &stores[i][0].Entries[r.Entry]
+								some := make([]replica.Row, e.Count)
+								for n := range some {
+									some[n] = replica.Row{ID: uint64(n), Time: profile.UnixMilli(e.Window*replica.Window + int64(n)), Total: 1}
+								}
+								lists[i] = append(lists[i], some)
+							}
+						}
+						c.Tell(lists)
+					}
+					c.Picks()
+				}
+			})
+		}
+	}
+}
+
+func many(counter, disputed bool) [][]replica.Unit {
+	out := make([][]replica.Unit, copies)
+	for s := range out {
+		u := replica.Unit{Origin: query.Origin{ID: id(byte(1 + s)), Source: id(byte(1 + s))}}
+		for series := range uint64(2000) {
+			for w := range int64(24) {
+				e := replica.Entry{Series: replica.Series{Hi: series}, Window: w, Counter: counter, Digest: replica.Digest{Count: 20, Sum: series}}
+				if disputed && s == 1 && w == 5 {
+					e.Count--
+				}
+				u.Entries = append(u.Entries, e)
+			}
+		}
+		out[s] = []replica.Unit{u}
+	}
+	return out
 }
