@@ -279,3 +279,33 @@ func oneFails(t *testing.T, zones bool, at stage, with error) {
 		}
 	}
 }
+
+// TestAloneWithReplicas reads units of several databases in one process, as the
+// bucket of a cluster has them.
+func TestAloneWithReplicas(t *testing.T) {
+	var units []query.Queryable
+	for i := range 3 {
+		u := &several{unit: &unit{name: "r", origin: query.Origin{ID: id(byte(10 + i)), Source: id(byte(10 + i))}}}
+		for p := range 5 {
+			if p != i {
+				u.ids = append(u.ids, uint64(p))
+			}
+		}
+		units = append(units, u)
+	}
+	early, late := &store{units: units[:1]}, &store{units: append(units, block("r", 9, 10))}
+	q := alone(early, late)
+	typ, err := profile.ParseType(cpu)
+	require.NoError(t, err)
+	what := question.Question{Kind: question.Tree, WantVersion: true, Selection: query.Selection{Type: typ, Range: profile.TimeRange{Start: 100, End: 200}}}
+	a, err := q.Ask(anonymous(), &what)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, a.Tree.Total())
+	require.NotZero(t, a.Version)
+	what.Known = a.Version
+	again, err := q.Ask(anonymous(), &what)
+	require.NoError(t, err)
+	require.Equal(t, &question.Answer{Version: a.Version, Unchanged: true}, again)
+	require.Zero(t, early.open)
+	require.Zero(t, late.open)
+}

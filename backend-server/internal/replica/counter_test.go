@@ -128,12 +128,20 @@ func miss(rng *rand.Rand, all []total) []total {
 	return slices.DeleteFunc(slices.Clone(all), func(total) bool { return rng.IntN(5) == 0 })
 }
 
+// lives is how many counters are tried.
+func lives() int {
+	if testing.Short() { // under the race detector, where it is slow
+		return 2000
+	}
+	return 20_000
+}
+
 // TestCountersGrowOnce gives sources different parts of a counter's life. What
 // is made of it is never more than what was counted, and exactly that if one of
 // them has seen it all.
 func TestCountersGrowOnce(t *testing.T) {
-	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
-	lessThanBest, worlds := 0, 20_000
+	rng := rand.New(rand.NewPCG(drawSeed(t), 1))
+	lessThanBest, worlds := 0, lives()
 	for range worlds {
 		all := life(rng)
 		truth := sum(growth(all))
@@ -163,8 +171,8 @@ func TestCountersGrowOnce(t *testing.T) {
 
 // TestCountersInPart is the same for a question about a part of the time.
 func TestCountersInPart(t *testing.T) {
-	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
-	inexact, worlds := 0, 20_000
+	rng := rand.New(rand.NewPCG(drawSeed(t), 1))
+	inexact, worlds := 0, lives()
 	for range worlds {
 		all := life(rng)
 		a, b := rng.IntN(len(all)), rng.IntN(len(all))

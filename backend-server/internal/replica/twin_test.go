@@ -12,7 +12,7 @@ import (
 // Without flags TestTwin takes a sample of a few seconds.
 var (
 	operations = flag.Int("replica.operations", 0, "random operations that TestTwin does; 0 is as many as fit in a few seconds")
-	firstSeed  = flag.Uint64("replica.seed", 0, "seed of the first world of TestTwin; 0 draws one")
+	firstSeed  = flag.Uint64("replica.seed", 0, "seed of what is random, in TestTwin of its first world; 0 draws one")
 )
 
 // Worlds are many and small rather than few and large, as in the database's own
@@ -22,23 +22,29 @@ const worldOperations = 120
 // TestTwin writes records to several databases, loses copies, moves blocks, and
 // compares what a reader makes of it with a list that has each record once.
 func TestTwin(t *testing.T) {
-	seed, most, until := *firstSeed, *operations, time.Time{}
-	if seed == 0 {
-		seed = rand.Uint64() >> 16
-	}
+	seed, most, until := drawSeed(t), *operations, time.Time{}
 	if most == 0 {
 		most, until = 1<<30, time.Now().Add(10*time.Second)
 		if testing.Short() { // under the race detector, where it is slow
 			until = time.Now().Add(3 * time.Second)
 		}
 	}
-	t.Logf("first seed %d", seed)
 	counts, began, done := map[string]int{}, time.Now(), 0
 	for world := uint64(0); done < most && (until.IsZero() || time.Now().Before(until)); world++ {
 		done += runWorld(t, seed+world, min(worldOperations, most-done), counts)
 	}
 	require.Positive(t, counts["compare"])
 	t.Logf("%d operations in %s: %v", done, time.Since(began).Round(time.Second), counts)
+}
+
+// drawSeed returns the seed of a test and tells it.
+func drawSeed(t *testing.T) uint64 {
+	seed := *firstSeed
+	if seed == 0 {
+		seed = rand.Uint64() >> 16
+	}
+	t.Logf("-replica.seed=%d", seed)
+	return seed
 }
 
 // runWorld does n random operations to a world and returns how many that were.
