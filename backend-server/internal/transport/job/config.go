@@ -18,7 +18,7 @@ const fewestWorkers = 2
 
 // RegisterFlags declares the flags of the workers, with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
-	f.IntVar(&c.MaxConcurrent, "querier.max-concurrent", 0, "Queries that a querier works on at once, spread over all query-schedulers, with at least one for each; 0 means as many as there are CPUs, but at least 2.")
+	f.IntVar(&c.MaxConcurrent, "querier.max-concurrent", 0, "Queries that a querier works on at once, spread over all query-schedulers, with at least two for each; 0 means as many as there are CPUs, but at least 2.")
 }
 
 // Validate reports every value that is not allowed.

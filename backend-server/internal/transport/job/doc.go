@@ -17,9 +17,9 @@
 //	    counts;
 //	J2  deadline, tenant and trace of a question go with it to the querier. When
 //	    the asker goes away the querier stops working on it;
-//	J3  each scheduler has at least one worker of each querier, so every
-//	    question finds one, whichever scheduler it is put to. A scheduler that
-//	    leaves keeps its workers until it lets them go: it may have questions
-//	    left;
+//	J3  each scheduler has workers of each querier, so every question finds one,
+//	    whichever scheduler it is put to; and at least two, if the querier has
+//	    as many, so that one can be kept free. A scheduler that leaves keeps its
+//	    workers until it lets them go: it may have questions left;
 //	J4  a querier that stops finishes what its workers have begun.
 package job

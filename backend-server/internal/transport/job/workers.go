@@ -34,13 +34,17 @@ type Workers struct {
 // WorkersDeps is what Workers need of their process.
 type WorkersDeps struct {
 	Querier    string // its name, one among all queriers
-	Workers    int    // in all; each scheduler has at least one
+	Workers    int    // in all, but see fewestEach
 	Schedulers Schedulers
 	Pool       *rpc.Pool
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 	Tracer     trace.TracerProvider // nil: none
 }
+
+// fewestEach is how many workers a scheduler has of each querier at least: with
+// one, it could keep none free for a tenant whose queries are few.
+const fewestEach = 2
 
 // How often workers look which schedulers there are.
 const lookInterval = time.Second
@@ -89,7 +93,7 @@ func (w *Workers) spread(ctx context.Context) {
 		if i < w.deps.Workers%len(peers) {
 			n++
 		}
-		want[p.Addr] = max(1, n)
+		want[p.Addr] = max(n, min(fewestEach, w.deps.Workers))
 	}
 	for addr, list := range w.slots {
 		alive := list[:0]
