@@ -87,9 +87,11 @@ type reading struct {
 	sessions []replica.Session
 }
 
-func read(t testing.TB, stores []replica.Store, q *question.Question) *reading {
+// read opens sessions, and calls between before each.
+func read(t testing.TB, stores []replica.Store, q *question.Question, between func()) *reading {
 	r := &reading{t: t, q: q}
 	for _, s := range stores {
+		between()
 		session, err := s.Open(context.Background(), "tenant", q)
 		require.NoError(t, err)
 		r.sessions = append(r.sessions, session)
@@ -168,17 +170,12 @@ func (w *world) compare() {
 	q := w.question()
 	exact := w.counters || q.Selection.Type != dbtest.Types[4] && q.Selection.Type != dbtest.Types[5]
 	want := w.truth(q)
-	r := read(w.t, w.stores(), q)
+	r := read(w.t, w.stores(), q, w.move)
 	defer r.close()
 	if w.rng.IntN(3) == 0 { // the sessions do not notice (C2)
 		w.append()
 	}
-	if w.rng.IntN(3) == 0 {
-		n := w.someNode()
-		w.flush(n)
-		w.ship(n)
-		w.drop(n)
-	}
+	w.move()
 	got := r.answer()
 	if !exact {
 		require.Equal(w.t, flat(q, got), flat(q, r.answer()), "the same sessions, %+v", q)
@@ -201,11 +198,22 @@ func (w *world) compare() {
 	}
 }
 
+// move has data go where it is asked for later, now and then: what a head has
+// shown is in a block then, or in the bucket alone.
+func (w *world) move() {
+	if w.rng.IntN(6) == 0 {
+		n := w.someNode()
+		w.flush(n)
+		w.ship(n)
+		w.drop(n)
+	}
+}
+
 func equal(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) } // maps are printed in order
 
 // again asks anew.
 func (w *world) again(q *question.Question, want any) *question.Answer {
-	r := read(w.t, w.stores(), q)
+	r := read(w.t, w.stores(), q, w.move)
 	defer r.close()
 	a := r.answer()
 	require.Equal(w.t, want, flat(q, a), "%s of %+v", q.Kind, q)

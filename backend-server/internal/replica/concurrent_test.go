@@ -66,7 +66,7 @@ func TestOpenSessionsWhileWriting(t *testing.T) {
 	until := time.Now().Add(3 * time.Second)
 	for n := 0; time.Now().Before(until) || n < 5; n++ {
 		least := acked.Load()
-		r := read(t, stores, q)
+		r := read(t, stores, q, func() {})
 		most := sent.Load()
 		got := count(r.answer())
 		require.GreaterOrEqual(t, got, least)

@@ -57,9 +57,11 @@ type node struct {
 
 func newWorld(t *testing.T, seed uint64, counts map[string]int) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
+	// In a short time there are many profiles to a window of sums.
+	length := []time.Duration{20 * time.Minute, time.Hour, 3 * time.Hour}[rng.IntN(3)]
 	w := &world{
 		t: t, rng: rng, counts: counts, bucket: vfs.NewMem(),
-		gen:      &dbtest.Generator{Rng: rng, Start: start, Length: (3 * time.Hour).Milliseconds(), Varied: true},
+		gen:      &dbtest.Generator{Rng: rng, Start: start, Length: length.Milliseconds(), Varied: true},
 		engine:   query.NewEngine(query.Limits{CallBytes: []int64{0, 1, 20_000}[rng.IntN(3)]}),
 		digester: replica.NewDigester([]int64{0, 3_000, 1 << 20}[rng.IntN(3)]),
 		counters: rng.IntN(2) == 0,
