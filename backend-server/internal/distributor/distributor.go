@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pprof"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
@@ -74,7 +75,9 @@ func newDistributor(cfg Config, limits Limits, to sink, sharers func() int, reg 
 // Push takes in the profiles of the tenant of ctx. The error is about the whole
 // upload, of which nothing was stored then; what is wrong with single profiles
 // is in the result.
-func (d *Distributor) Push(ctx context.Context, series []upload.Series) (upload.Result, error) {
+func (d *Distributor) Push(ctx context.Context, series []upload.Series) (_ upload.Result, err error) {
+	ctx, span := tracing.Start(ctx, "distributor: push")
+	defer func() { span.End(err) }()
 	tenantID, err := tenant.From(ctx)
 	if err != nil {
 		return upload.Result{}, err

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
 )
@@ -80,7 +81,7 @@ func (c *Client) push(ctx context.Context, addr, tenantID string, batch *flat.Ba
 		deadline = time.Now().Add(defaultTimeout)
 	}
 	call := &call{records: len(items), start: time.Now(), done: make(chan struct{})}
-	if err := s.send(call, tenantID, time.Until(deadline), c.message(batch, items, size)); err != nil {
+	if err := s.send(call, tenantID, time.Until(deadline), tracing.Carry(ctx), c.message(batch, items, size)); err != nil {
 		return nil, err
 	}
 	select {

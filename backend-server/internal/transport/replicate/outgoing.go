@@ -13,6 +13,7 @@ const (
 	fieldTenant  = 2
 	fieldTimeout = 3
 	fieldRecords = 4
+	fieldTrace   = 5
 )
 
 // outgoing is a PushRequest on its way out: its records lie in memory of their
@@ -24,11 +25,14 @@ type outgoing struct {
 
 var _ rpc.Written = (*outgoing)(nil)
 
-func newOutgoing(id uint64, tenantID string, timeoutNanos int64, records mem.Buffer) *outgoing {
-	head := make([]byte, 0, 48+len(tenantID))
+func newOutgoing(id uint64, tenantID string, timeoutNanos int64, trace string, records mem.Buffer) *outgoing {
+	head := make([]byte, 0, 48+len(tenantID)+len(trace))
 	head = protowire.AppendVarint(protowire.AppendTag(head, fieldID, protowire.VarintType), id)
 	head = protowire.AppendString(protowire.AppendTag(head, fieldTenant, protowire.BytesType), tenantID)
 	head = protowire.AppendVarint(protowire.AppendTag(head, fieldTimeout, protowire.VarintType), uint64(timeoutNanos))
+	if trace != "" {
+		head = protowire.AppendString(protowire.AppendTag(head, fieldTrace, protowire.BytesType), trace)
+	}
 	head = protowire.AppendVarint(protowire.AppendTag(head, fieldRecords, protowire.BytesType), uint64(records.Len()))
 	return &outgoing{head, records}
 }

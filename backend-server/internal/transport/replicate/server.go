@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"runtime/debug"
@@ -9,12 +10,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
 )
@@ -120,7 +123,10 @@ func (s *Server) serve(ctx context.Context, req *hearthv1.PushRequest) (answer *
 	}
 	ctx, cancel := context.WithTimeout(tenant.With(context.WithoutCancel(ctx), req.GetTenant()), min(timeout, maxTimeout))
 	defer cancel()
-	return writeAnswer(req.GetId(), len(recs), s.ingester.Push(ctx, req.GetTenant(), recs))
+	ctx, span := tracing.Start(tracing.Continue(ctx, req.GetTrace()), "ingester: push", attribute.Int("records", len(recs)))
+	errs := s.ingester.Push(ctx, req.GetTenant(), recs)
+	span.End(errors.Join(errs...))
+	return writeAnswer(req.GetId(), len(recs), errs)
 }
 
 // check reports what is wrong with a request besides its records.

@@ -84,7 +84,7 @@ func (s *stream) connect(ctx context.Context, use func(grpc.ClientStream) error)
 }
 
 // send queues a push. The memory of records is given away, also on error.
-func (s *stream) send(c *call, tenantID string, timeout time.Duration, records mem.Buffer) error {
+func (s *stream) send(c *call, tenantID string, timeout time.Duration, trace string, records mem.Buffer) error {
 	s.mu.Lock()
 	if err := s.mu.err; err != nil {
 		s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *stream) send(c *call, tenantID string, timeout time.Duration, records m
 	s.mu.lastID++
 	c.id = s.mu.lastID
 	s.mu.pending[c.id] = c
-	s.mu.queue = append(s.mu.queue, queued{c.id, newOutgoing(c.id, tenantID, int64(max(timeout, 1)), records)})
+	s.mu.queue = append(s.mu.queue, queued{c.id, newOutgoing(c.id, tenantID, int64(max(timeout, 1)), trace, records)})
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:

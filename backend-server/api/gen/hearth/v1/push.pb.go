@@ -33,6 +33,7 @@ type PushRequest struct {
 	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	TimeoutNs     int64                  `protobuf:"varint,3,opt,name=timeout_ns,json=timeoutNs,proto3" json:"timeout_ns,omitempty"` // how long the sender is going to wait
 	Records       []byte                 `protobuf:"bytes,4,opt,name=records,proto3" json:"records,omitempty"`                       // internal/profile/flat, a batch
+	Trace         string                 `protobuf:"bytes,5,opt,name=trace,proto3" json:"trace,omitempty"`                           // W3C traceparent of the push; empty: it is not traced
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -93,6 +94,13 @@ func (x *PushRequest) GetRecords() []byte {
 		return x.Records
 	}
 	return nil
+}
+
+func (x *PushRequest) GetTrace() string {
+	if x != nil {
+		return x.Trace
+	}
+	return ""
 }
 
 type PushResponse struct {
@@ -212,13 +220,14 @@ var File_hearth_v1_push_proto protoreflect.FileDescriptor
 
 const file_hearth_v1_push_proto_rawDesc = "" +
 	"\n" +
-	"\x14hearth/v1/push.proto\x12\thearth.v1\"n\n" +
+	"\x14hearth/v1/push.proto\x12\thearth.v1\"\x84\x01\n" +
 	"\vPushRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1d\n" +
 	"\n" +
 	"timeout_ns\x18\x03 \x01(\x03R\ttimeoutNs\x12\x18\n" +
-	"\arecords\x18\x04 \x01(\fR\arecords\"l\n" +
+	"\arecords\x18\x04 \x01(\fR\arecords\x12\x14\n" +
+	"\x05trace\x18\x05 \x01(\tR\x05trace\"l\n" +
 	"\fPushResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\rR\arecords\x122\n" +
