@@ -16,9 +16,23 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
-// ask answers a question that has been checked: it is split, each part is
-// answered, from the cache if it can be, and what comes back is merged.
+// ask answers a question that has been checked, unless that takes too long.
 func (f *Frontend) ask(ctx context.Context, q *question.Question) (*question.Answer, error) {
+	if f.cfg.Timeout <= 0 {
+		return f.askParts(ctx, q)
+	}
+	limited, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	a, err := f.askParts(limited, q)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the query has no answer after %s, the limit (-%s): %w", f.cfg.Timeout, timeoutFlag, context.DeadlineExceeded)
+	}
+	return a, err
+}
+
+// askParts splits a question; each part is answered, from the cache if it can
+// be, and what comes back is merged.
+func (f *Frontend) askParts(ctx context.Context, q *question.Question) (*question.Answer, error) {
 	parts := split(q, f.cfg.SplitInterval)
 	if len(parts) == 1 {
 		return f.part(ctx, parts[0])

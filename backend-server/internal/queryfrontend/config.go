@@ -30,6 +30,8 @@ type Config struct {
 	DefaultNodes int64
 	MaxNodes     int64
 
+	Timeout time.Duration // 0: none
+
 	// SplitInterval is how long the parts of a query are; 0: it has one.
 	SplitInterval  time.Duration
 	MaxParallelism int          // parts of a query at once
@@ -43,6 +45,7 @@ const (
 	splitFlag       = "querier.split-queries-by-interval"
 	parallelismFlag = "querier.max-query-parallelism"
 	cacheFlag       = "query-frontend.cache-max-bytes"
+	timeoutFlag     = "querier.timeout"
 )
 
 // RegisterFlags declares the flags of the query frontend, with their defaults.
@@ -51,6 +54,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.MaxLookback, "querier.max-query-lookback", 0, "How far back queries reach; what they ask for before that is left out. 0 means no limit.")
 	f.Int64Var(&c.DefaultNodes, "querier.max-flamegraph-nodes-default", 8192, "Nodes of a flame graph when the query does not say.")
 	f.Int64Var(&c.MaxNodes, "querier.max-flamegraph-nodes-max", 1<<20, "Most nodes of a flame graph that a query may ask for.")
+	f.DurationVar(&c.Timeout, timeoutFlag, 2*time.Minute, "How long a query may take, the time it waits for a querier included; 0 means no limit.")
 	f.DurationVar(&c.SplitInterval, splitFlag, 0, "Queries for profiles and series are split into parts of this length, at its multiples, which queriers answer at the same time; 0 means 6h in a cluster, and no splitting in a process that is alone.")
 	f.IntVar(&c.MaxParallelism, parallelismFlag, 16, "Parts of one query that are answered at the same time.")
 	c.CacheBytes = config.Bytes(memory.Limit()/cacheShare) &^ (1<<20 - 1) // whole MiB read better
@@ -74,6 +78,9 @@ func (c *Config) Validate() []error {
 	}
 	if c.SplitInterval < 0 || c.SplitInterval > 0 && c.SplitInterval < leastSplit {
 		problems = append(problems, config.Problem(splitFlag, c.SplitInterval, "a duration of at least 1m, or 0"))
+	}
+	if c.Timeout < 0 {
+		problems = append(problems, config.Problem(timeoutFlag, c.Timeout, "a duration that is not negative"))
 	}
 	if c.MaxParallelism < 1 {
 		problems = append(problems, config.Problem(parallelismFlag, c.MaxParallelism, "a number from 1"))

@@ -1,10 +1,12 @@
 package queryfrontend
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -123,4 +125,24 @@ func TestKeys(t *testing.T) {
 	same.Selection.Matchers[0], same.Selection.Matchers[1] = same.Selection.Matchers[1], same.Selection.Matchers[0]
 	same.WantVersion, same.Known = true, question.Version{Hi: 1}
 	require.Equal(t, keyOf("t", base()), keyOf("t", same))
+}
+
+// stuck never answers.
+type stuck struct{}
+
+func (stuck) Ask(ctx context.Context, _ *question.Question) (*question.Answer, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestQueriesEnd(t *testing.T) {
+	f := New(Config{DefaultNodes: 1, MaxNodes: 1, MaxParallelism: 1, Timeout: 10 * time.Millisecond}, stuck{}, prometheus.NewRegistry(), time.Now)
+	_, err := f.DataStats(context.Background())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "-querier.timeout")
+
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = f.DataStats(gone)
+	require.ErrorIs(t, err, context.Canceled, "that is the client's doing")
 }
