@@ -111,3 +111,43 @@ func ones() func() profile.Record {
 		}
 	}
 }
+
+// TestSumsInAdvance reads two blocks that have sums of their windows, of which
+// one is chosen whole and the other in part: its sums hold too much.
+func TestSumsInAdvance(t *testing.T) {
+	ctx := context.Background()
+	engine, digester := query.NewEngine(query.Limits{}), replica.NewDigester(1<<20)
+	var stores []replica.Store
+	var dbs []*db.DB
+	for range 2 {
+		d, err := db.Open(ctx, "data/tenant", db.Options{FS: vfs.NewMem()})
+		require.NoError(t, err)
+		defer d.Close()
+		dbs = append(dbs, d)
+		n := &node{db: d}
+		stores = append(stores, replica.NewLocal(n.view, engine, digester))
+	}
+	gen := ones()
+	one := gen().Labels
+	const all = 3000
+	for i := range all {
+		rec := gen()
+		rec.Labels = one // so that something of every series is chosen of both
+		rec.Time = start - start%replica.Window + profile.UnixMilli(i)*replica.Window/all
+		for n, d := range dbs {
+			if i%1000 != n { // each misses a few
+				require.Nil(t, d.Append(ctx, []profile.Record{rec}))
+			}
+		}
+	}
+	for _, d := range dbs {
+		require.NoError(t, d.Flush(ctx))
+	}
+	for _, where := range []profile.TimeRange{{Start: 0, End: 2 * start}, {Start: start - start%replica.Window + 3*query.SumWindow, End: 2 * start}} {
+		q := &question.Question{Kind: question.Tree, Selection: query.Selection{Type: dbtest.Types[0], Range: where}}
+		r := read(t, stores, q, func() {})
+		want := all * (12 - min(3, int64(where.Start))) / 12 // an hour has twelve windows
+		require.Equal(t, want, r.answer().Tree.Total())
+		r.close()
+	}
+}
