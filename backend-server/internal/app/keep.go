@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/grafana/dskit/services"
 
@@ -63,9 +64,15 @@ func (a *App) initStoreGateway() (services.Service, error) {
 	return a.join(cluster.StoreGateway, cluster.Role{Service: a.gateway})
 }
 
+// dropGrace is longer than it takes a query to open what it reads.
+const dropGrace = time.Minute
+
 func (a *App) initIngester() (services.Service, error) {
 	cfg := a.cfg.Ingester
 	cfg.RetryWindow = a.cfg.Limits.RejectOlderThan
+	if a.peers != nil {
+		cfg.DropGrace = dropGrace
+	}
 	a.ingester = ingester.New(cfg, ingester.Deps{
 		FS:         vfs.OS{},
 		Bucket:     a.bucket,

@@ -24,6 +24,10 @@ type Config struct {
 	// RetryWindow is how old a profile may be that still comes, or comes again;
 	// 0 stands for any age. It is no flag: the distributor's limit decides.
 	RetryWindow time.Duration
+	// DropGrace is how long a block stays after those who read the bucket were
+	// found to show it. It is no flag: where one query asks several processes at
+	// the same time, one may have been asked just before.
+	DropGrace time.Duration
 }
 
 // DiskConfig says how much of the local disk is left free, and for how long

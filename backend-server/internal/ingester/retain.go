@@ -62,7 +62,7 @@ func (i *Ingester) makeRoom(ctx context.Context, now time.Time) error {
 			break
 		}
 		if err := i.drop(ctx, c, now, "disk"); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, unlessSoon(err))
 			continue
 		}
 		missing -= c.Meta.Size()
@@ -79,10 +79,18 @@ func (i *Ingester) retain(ctx context.Context, now time.Time) error {
 			break
 		}
 		if now.Sub(c.Shipped) >= i.cfg.Disk.LocalRetention {
-			errs = append(errs, i.drop(ctx, c, now, "retention"))
+			errs = append(errs, unlessSoon(i.drop(ctx, c, now, "retention")))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unlessSoon returns err unless it is errDropsSoon, which nobody has to be told.
+func unlessSoon(err error) error {
+	if errors.Is(err, errDropsSoon) {
+		return nil
+	}
+	return err
 }
 
 // candidate is a block that may be removed.
@@ -104,15 +112,26 @@ func (i *Ingester) removable(now time.Time) []candidate {
 	return out
 }
 
+// errDropsSoon says that a block has to stay for a moment longer.
+var errDropsSoon = errors.New("the block may go soon")
+
 // drop removes a local block, having made sure that it is read from the bucket
 // from then on (I4).
 func (i *Ingester) drop(ctx context.Context, c candidate, now time.Time, reason string) error {
 	if err := i.deps.InBucket(ctx, c.inst.tenant, &c.Meta); err != nil {
+		delete(c.inst.seen, c.ID)
 		return fmt.Errorf("tenant %s: block %s stays: %w", c.inst.tenant, c.ID, err)
+	}
+	if since, ok := c.inst.seen[c.ID]; !ok || now.Before(since) {
+		c.inst.seen[c.ID] = now
+	}
+	if now.Sub(c.inst.seen[c.ID]) < i.cfg.DropGrace {
+		return errDropsSoon
 	}
 	if err := c.inst.db.DropLocal(c.ID, now); err != nil {
 		return fmt.Errorf("tenant %s: %w", c.inst.tenant, err)
 	}
+	delete(c.inst.seen, c.ID)
 	i.metrics.dropped.WithLabelValues(reason).Inc()
 	i.deps.Logger.Info("local block removed; it is read from the bucket now", "tenant", c.inst.tenant, "block", c.ID, "reason", reason, "bytes", c.Meta.Size())
 	return nil
