@@ -55,10 +55,11 @@ var roles = []place{
 	{"store-gateway", 2}, {"query-scheduler", 2}, {"ingester", 5}, {"distributor", 2}, {"querier", 2}, {"query-frontend", 2},
 }
 
-// Times of a ring that is quick to notice.
+// Times of a ring that is quick to notice. Heartbeats count seconds; each second
+// would leave no room for the states of a member that starts or stops.
 const (
-	fleetHeartbeat = time.Second
-	fleetTimeout   = 5 * time.Second
+	fleetHeartbeat = 2 * time.Second
+	fleetTimeout   = 6 * time.Second
 	fleetPatience  = 90 * time.Second
 )
 
