@@ -22,6 +22,7 @@ type options struct {
 	modes    string
 	cluster  bool
 	shapes   string
+	workers  int
 	series   int
 	services int
 	span     time.Duration
@@ -62,6 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fl.StringVar(&o.modes, "peer-modes", "v1,v2", "storage engines of the peer to measure")
 	fl.BoolVar(&o.cluster, "cluster", false, "measure pushes to clusters, and nothing else")
 	fl.StringVar(&o.shapes, "topologies", "one,split,all", "with -cluster: which ones; split is a distributor and three ingesters, all is three processes of everything")
+	fl.IntVar(&o.workers, "workers", 0, "number of pushes on their way at a time; 0 means 4, and for a server that holds pushes back 64")
 	fl.IntVar(&o.series, "series", 20, "number of series")
 	fl.IntVar(&o.services, "services", 5, "number of services they are spread over")
 	fl.DurationVar(&o.span, "span", 24*time.Hour, "time that the long run's profiles span")
@@ -104,6 +106,8 @@ func (o *options) check() error {
 	switch {
 	case o.series < 2:
 		return fmt.Errorf("-series is %d; there must be at least 2, one of each kind", o.series)
+	case o.workers < 0:
+		return fmt.Errorf("-workers is %d; it must not be negative", o.workers)
 	case o.services < 1:
 		return fmt.Errorf("-services is %d; there must be at least 1", o.services)
 	case o.span < time.Hour:

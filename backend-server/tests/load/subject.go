@@ -47,6 +47,16 @@ func (p ports) url(addr string) string {
 }
 
 func subjects(o *options) ([]*subject, error) {
+	out, err := namedSubjects(o)
+	for _, s := range out {
+		if o.workers > 0 {
+			s.workers = o.workers
+		}
+	}
+	return out, err
+}
+
+func namedSubjects(o *options) ([]*subject, error) {
 	out := []*subject{hearth(o.binary)}
 	if o.peer == "" {
 		return out, nil
