@@ -34,9 +34,17 @@ func FuzzPush(f *testing.F) {
 	}), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var req hearthv1.PushRequest
+		var in incoming
+		freed := 0
+		if err := in.Read(raw, func() { freed++ }); err != nil {
+			require.Error(t, proto.Unmarshal(raw, &req))
+			require.Equal(t, 1, freed)
+		}
 		if proto.Unmarshal(raw, &req) == nil {
+			require.True(t, proto.Equal(&req, &in.PushRequest))
+			require.Zero(t, freed)
 			seen = 0
-			answer := s.serve(context.Background(), &req)
+			answer := s.serve(context.Background(), &in.PushRequest)
 			require.Equal(t, req.GetId(), answer.GetId())
 			require.EqualValues(t, seen, answer.GetRecords())
 			_, err := readAnswer(answer, seen)

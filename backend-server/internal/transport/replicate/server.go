@@ -69,19 +69,23 @@ func (s *Server) Push(wire grpc.BidiStreamingServer[hearthv1.PushRequest, hearth
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
-		req, err := wire.Recv()
+		in := new(incoming)
+		err := wire.RecvMsg(in)
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		req := &in.PushRequest
 		weight := min(max(int64(len(req.GetRecords())), leastWork), maxWork)
 		if err := s.work.Acquire(wire.Context(), weight); err != nil {
+			in.free()
 			return err
 		}
 		running.Go(func() {
 			answer := s.serve(wire.Context(), req)
+			in.free() // the ingester keeps nothing of the records
 			// A sender that does not read its answers must not keep work from others.
 			s.work.Release(weight)
 			sending.Lock()

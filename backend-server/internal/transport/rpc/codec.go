@@ -15,9 +15,15 @@ type Written interface {
 	Write() mem.BufferSlice
 }
 
+// Received is a message that is read in place. Read may keep b until it calls
+// free, which it does once, also if it fails.
+type Received interface {
+	Read(b []byte, free func()) error
+}
+
 // codec is the protobuf codec with memory that suits messages of this size:
 // gRPC's own has buffers of 32 KiB and then of 1 MiB, and clears all of one each
-// time. It also sends what is Written.
+// time. It also sends what is Written, and reads what is Received.
 type codec struct{ buffers *Buffers }
 
 var _ encoding.CodecV2 = codec{}
@@ -47,8 +53,11 @@ func (c codec) Marshal(message any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(b, c.buffers)}, nil
 }
 
-// Unmarshal decodes a message, which keeps nothing of data.
+// Unmarshal decodes a message, which keeps nothing of data unless it is Received.
 func (c codec) Unmarshal(data mem.BufferSlice, message any) error {
+	if r, ok := message.(Received); ok {
+		return c.read(data, r)
+	}
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", message)
@@ -60,6 +69,16 @@ func (c codec) Unmarshal(data mem.BufferSlice, message any) error {
 	defer c.buffers.Put(b)
 	data.CopyTo(*b)
 	return proto.Unmarshal(*b, m)
+}
+
+func (c codec) read(data mem.BufferSlice, r Received) error {
+	if len(data) == 1 {
+		data.Ref()
+		return r.Read(data[0].ReadOnlyData(), data.Free)
+	}
+	b := c.buffers.Get(data.Len())
+	data.CopyTo(*b)
+	return r.Read(*b, func() { c.buffers.Put(b) })
 }
 
 // Buffers is memory for messages that is used again. The zero value is ready for
