@@ -28,6 +28,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs/vfstest"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 )
 
@@ -79,11 +80,11 @@ func (s *stores) push(recs []profile.Record) error {
 // ask returns all there is of one type.
 func (s *stores) ask(typ profile.Type) (dbtest.Stacks, error) {
 	sel := selection(typ)
-	tree, err := s.querier.Tree(tenant.With(context.Background(), tenant.Anonymous), sel)
+	a, err := s.querier.Ask(tenant.With(context.Background(), tenant.Anonymous), &question.Question{Kind: question.Tree, Selection: sel})
 	if err != nil {
 		return nil, err
 	}
-	return dbtest.FlattenTree(tree), nil
+	return dbtest.FlattenTree(a.Tree), nil
 }
 
 func selection(typ profile.Type) query.Selection {

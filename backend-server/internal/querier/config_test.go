@@ -10,6 +10,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/memory"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
 func TestMemoryOfAQuery(t *testing.T) {
@@ -29,8 +30,8 @@ func TestMemoryOfAQuery(t *testing.T) {
 	require.NoError(t, err)
 	sel := query.Selection{Type: typ, Range: profile.TimeRange{Start: 100, End: 200}}
 	q := New(NewAlone(NewEngine(Config{MaxQueryBytes: 1}), (&store{units: []query.Queryable{head(1)}}).view))
-	_, err = q.Tree(anonymous(), sel)
+	_, err = q.Ask(anonymous(), &question.Question{Kind: question.Tree, Selection: sel})
 	require.True(t, fault.Is(err, fault.TooLarge), "%v", err)
-	_, err = q.Functions(anonymous(), sel)
+	_, err = q.Ask(anonymous(), &question.Question{Kind: question.Profile, Selection: sel})
 	require.True(t, fault.Is(err, fault.TooLarge), "%v", err)
 }

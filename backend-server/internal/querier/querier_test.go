@@ -16,6 +16,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
@@ -175,40 +176,27 @@ func TestAnswersFromAllStoresOnce(t *testing.T) {
 	r := profile.TimeRange{Start: 100, End: 200}
 	sel := query.Selection{Type: typ, Range: r}
 
-	got, err := q.Tree(anonymous(), sel)
-	require.NoError(t, err)
-	require.EqualValues(t, 3, got.Total())
+	answer := func(what question.Question) *question.Answer {
+		a, err := q.Ask(anonymous(), &what)
+		require.NoError(t, err)
+		return a
+	}
+	require.EqualValues(t, 3, answer(question.Question{Kind: question.Tree, Selection: sel}).Tree.Total())
 	require.Equal(t, tenant.Anonymous, gateway.tenant)
 	require.Equal(t, r, gateway.r)
-
-	merged, err := q.Profile(anonymous(), sel)
-	require.NoError(t, err)
-	require.Equal(t, []int64{3}, merged.Values)
+	require.Equal(t, []int64{3}, answer(question.Question{Kind: question.Profile, Selection: sel}).Profile.Values)
 
 	grid := series.Grid{Start: 200, End: 210, StepMillis: 60}
-	points, err := q.TimeSeries(anonymous(), query.SeriesSelection{Selection: sel, Grid: grid})
-	require.NoError(t, err)
+	points := answer(question.Question{Kind: question.Series, Selection: sel, Grid: grid}).Series.Build(0)
 	require.Equal(t, []series.Point{{Time: 200, Value: 3}}, points[0].Points)
 	require.Equal(t, grid.Range(), ingester.r)
 
-	values, err := q.LabelValues(anonymous(), "unit", nil, r)
-	require.NoError(t, err)
-	require.Equal(t, []string{"head", "local", "old"}, values)
-	labelNames, err := q.LabelNames(anonymous(), nil, r)
-	require.NoError(t, err)
-	require.Equal(t, []string{profile.LabelProfileType, "unit"}, labelNames)
-	sets, err := q.LabelSets(anonymous(), nil, []string{"unit"}, r)
-	require.NoError(t, err)
-	require.Len(t, sets, 3)
-	types, err := q.Types(anonymous(), r)
-	require.NoError(t, err)
-	require.Equal(t, []profile.Type{typ}, types)
-	stats, err := q.DataStats(anonymous())
-	require.NoError(t, err)
-	require.Equal(t, query.Stats{Ingested: true, Oldest: 100, Newest: 200}, stats)
-	impact, err := q.Analyze(anonymous(), nil, r)
-	require.NoError(t, err)
-	require.EqualValues(t, 3, impact.Profiles)
+	require.Equal(t, []string{"head", "local", "old"}, answer(question.Question{Kind: question.LabelValues, Label: "unit", Range: r}).Texts)
+	require.Equal(t, []string{profile.LabelProfileType, "unit"}, answer(question.Question{Kind: question.LabelNames, Range: r}).Texts)
+	require.Len(t, answer(question.Question{Kind: question.LabelSets, Names: []string{"unit"}, Range: r}).Sets, 3)
+	require.Equal(t, []profile.Type{typ}, answer(question.Question{Kind: question.Types, Range: r}).Types)
+	require.Equal(t, query.Stats{Ingested: true, Oldest: 100, Newest: 200}, answer(question.Question{Kind: question.Stats, Range: r}).Stats)
+	require.EqualValues(t, 3, answer(question.Question{Kind: question.Analyze, Range: r}).Impact.Profiles)
 
 	require.Zero(t, ingester.open)
 	require.Zero(t, gateway.open)
@@ -217,20 +205,20 @@ func TestAnswersFromAllStoresOnce(t *testing.T) {
 func TestErrors(t *testing.T) {
 	ingester, gateway := &store{}, &store{err: fault.New(fault.Unavailable, "starting")}
 	q := alone(ingester, gateway)
-	_, err := q.Types(anonymous(), profile.TimeRange{})
+	_, err := q.Ask(anonymous(), &question.Question{Kind: question.Types})
 	require.True(t, fault.Is(err, fault.Unavailable))
 	require.Zero(t, ingester.open, "released although the next store failed")
 
-	_, err = q.Types(context.Background(), profile.TimeRange{})
+	_, err = q.Ask(context.Background(), &question.Question{Kind: question.Types})
 	require.True(t, fault.Is(err, fault.Unauthenticated))
 }
 
 func TestNoStoreHasData(t *testing.T) {
 	q := alone(&store{}, &store{})
-	got, err := q.Tree(anonymous(), query.Selection{})
+	got, err := q.Ask(anonymous(), &question.Question{Kind: question.Tree})
 	require.NoError(t, err)
-	require.Zero(t, got.Total())
-	merged, err := q.Profile(anonymous(), query.Selection{})
+	require.Zero(t, got.Tree.Total())
+	merged, err := q.Ask(anonymous(), &question.Question{Kind: question.Profile})
 	require.NoError(t, err)
-	require.Empty(t, merged.Samples)
+	require.Empty(t, merged.Profile.Samples)
 }
