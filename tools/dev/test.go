@@ -26,11 +26,15 @@ var raced = []string{
 	"./backend-server/internal/db",
 	"./backend-server/internal/db/head/...",
 	"./backend-server/internal/db/wal/...",
+	"./backend-server/internal/cluster/...",
+	"./backend-server/internal/replica/...",
 	"./backend-server/internal/distributor/...",
 	"./backend-server/internal/ingester/...",
 	"./backend-server/internal/querier/...",
 	"./backend-server/internal/queryfrontend/...",
+	"./backend-server/internal/scheduler/...",
 	"./backend-server/internal/storegateway/...",
+	"./backend-server/internal/transport/...",
 	"./backend-server/internal/app/...",
 }
 
