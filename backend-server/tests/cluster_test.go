@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,11 +24,13 @@ type disturbed struct {
 	*fleet
 	ledger *ledger
 	fronts []*endpoint
+	rows   []string
 }
 
 func newDisturbed(t *testing.T, f *fleet) *disturbed {
-	t.Log("\n" + rowHead)
-	return &disturbed{f, newLedger("cluster"), f.endpoints("query-frontend")}
+	d := &disturbed{fleet: f, ledger: newLedger("cluster"), fronts: f.endpoints("query-frontend")}
+	t.Cleanup(func() { t.Log("\n" + rowHead + "\n" + strings.Join(d.rows, "\n")) })
+	return d
 }
 
 // calm is how long the load runs before something happens: what happened before
@@ -44,7 +47,8 @@ func (d *disturbed) while(what string, happens func()) (pushes, queries *tally) 
 	happens()
 	time.Sleep(time.Second)
 	w.end()
-	d.t.Log("\n" + w.row(what) + "\npushes:" + w.pushes.causes() + "\nqueries:" + w.queries.causes())
+	d.rows = append(d.rows, w.row(what))
+	d.t.Logf("%s\npushes refused:%s\nqueries refused:%s", what, w.pushes.causes(), w.queries.causes())
 	d.settle()
 	d.ledger.verify(d.t, d.fronts, what+", afterwards")
 	w.redeem()
@@ -55,17 +59,34 @@ func (d *disturbed) while(what string, happens func()) (pushes, queries *tally) 
 }
 
 // inBlocks verifies with everything in blocks, of which the bucket has all
-// copies; then without the processes that made them.
+// copies; without the processes that made them; and with what the bucket has
+// alone.
 func (d *disturbed) inBlocks() {
 	d.t.Helper()
 	d.flushAll()
 	n := d.ledger.verify(d.t, d.fronts, "in blocks")
-	for _, m := range d.with("ingester") {
-		m.die()
+	for _, when := range []string{"in blocks, after a new start of the ingesters", "in the bucket"} {
+		for _, m := range d.with("ingester") {
+			m.die()
+			if when == "in the bucket" {
+				d.remove(filepath.Join(m.data(), "tenants", "*", "local", "*"))
+			}
+		}
+		d.start(d.with("ingester")...)
+		d.settle()
+		require.Equal(d.t, n, d.ledger.verify(d.t, d.fronts, when), when)
 	}
-	d.start(d.with("ingester")...)
-	d.settle()
-	require.Equal(d.t, n, d.ledger.verify(d.t, d.fronts, "in blocks, after a new start of the ingesters"))
+}
+
+// remove deletes what a pattern matches, which must be something.
+func (d *disturbed) remove(pattern string) {
+	d.t.Helper()
+	found, err := filepath.Glob(pattern)
+	require.NoError(d.t, err)
+	require.NotEmpty(d.t, found, pattern)
+	for _, name := range found {
+		require.NoError(d.t, os.RemoveAll(name))
+	}
 }
 
 // TestCluster disturbs a cluster under load. Every answer that it gives
@@ -73,6 +94,7 @@ func (d *disturbed) inBlocks() {
 // exactly once.
 func TestCluster(t *testing.T) {
 	short(t)
+	t.Parallel()
 	d := newDisturbed(t, newFleet(t, newLoopback(t), roles))
 	d.while("an ingester is killed and comes back", func() {
 		m := d.named("ingester-1")
@@ -87,12 +109,20 @@ func TestCluster(t *testing.T) {
 		require.NoError(d.t, m.cmd.Process.Signal(syscall.SIGCONT))
 	})
 	d.while("query-schedulers and query-frontends are killed in turn", func() {
-		for _, name := range []string{"query-scheduler-1", "query-frontend-1", "query-scheduler-2", "query-frontend-2"} {
-			m := d.named(name)
-			m.die()
-			time.Sleep(*hold / 2)
-			d.start(m)
-		}
+		d.inTurn("query-scheduler-1", "query-frontend-1", "query-scheduler-2", "query-frontend-2")
+	})
+	d.while("heads become blocks all the time, an ingester is killed and comes back", func() {
+		done := make(chan struct{})
+		flushing := d.keepFlushing(done)
+		m := d.named("ingester-4")
+		m.die()
+		time.Sleep(*hold)
+		d.start(m)
+		close(done)
+		require.Positive(d.t, <-flushing)
+	})
+	d.while("distributors, queriers and store-gateways are killed in turn", func() {
+		d.inTurn("distributor-1", "querier-1", "store-gateway-1", "distributor-2", "querier-2", "store-gateway-2")
 	})
 	d.while("two ingesters are killed and come back", func() {
 		one, two := d.named("ingester-3"), d.named("ingester-4")
@@ -114,6 +144,38 @@ func TestCluster(t *testing.T) {
 	d.inBlocks()
 }
 
+// inTurn kills members and brings them back, one after the other.
+func (d *disturbed) inTurn(names ...string) {
+	d.t.Helper()
+	for _, name := range names {
+		m := d.named(name)
+		m.die()
+		time.Sleep(*hold / 3)
+		d.start(m)
+	}
+}
+
+// keepFlushing has all ingesters cut their heads, one after the other, until it
+// is done, and then tells how often that went well.
+func (d *disturbed) keepFlushing(done <-chan struct{}) <-chan int {
+	out, at := make(chan int, 1), d.endpoints("ingester")
+	go func() {
+		cut := 0
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				out <- cut
+				return
+			default:
+			}
+			if code, _ := at[n%len(at)].post("/ingester/flush", "", nil); code == http.StatusNoContent {
+				cut++
+			}
+		}
+	}()
+	return out
+}
+
 // retire has an ingester leave for good: it ships what it has, and nobody
 // misses it.
 func (d *disturbed) retire(m *member) {
@@ -121,10 +183,7 @@ func (d *disturbed) retire(m *member) {
 	code, body := m.post("/ingester/prepare-shutdown", "", nil)
 	require.Equal(d.t, http.StatusOK, code, body)
 	m.leave()
-	d.remove(m)
-	logs, err := filepath.Glob(filepath.Join(m.data(), "tenants", "*", "wal", "*"))
-	require.NoError(d.t, err)
-	_ = logs
+	d.forget(m)
 	require.NoError(d.t, os.RemoveAll(m.data()), "all that it had is in the bucket")
 	d.settle()
 }
@@ -133,9 +192,8 @@ func (d *disturbed) retire(m *member) {
 // processes may be missing.
 func TestZones(t *testing.T) {
 	short(t)
-	d := newDisturbed(t, newFleet(t, newLoopback(t), []place{
-		{"store-gateway", 2}, {"query-scheduler", 2}, {"ingester", 5}, {"distributor", 2}, {"querier", 2}, {"query-frontend", 2},
-	}, "-ingester.ring.zone-awareness-enabled"))
+	t.Parallel()
+	d := newDisturbed(t, newFleet(t, newLoopback(t), roles, "-ingester.ring.zone-awareness-enabled"))
 	_, queries := d.while("all ingesters of a zone are killed and come back", func() {
 		zone := []*member{d.named("ingester-1"), d.named("ingester-4")}
 		for _, m := range zone {
@@ -159,6 +217,7 @@ func TestZones(t *testing.T) {
 // TestMonolith is a cluster of processes that all do everything. It is the one
 // that runs where time is short.
 func TestMonolith(t *testing.T) {
+	t.Parallel()
 	d := newDisturbed(t, newFleet(t, newLoopback(t), []place{{"all", 3}}))
 	pushes, queries := d.while("one of three that do everything is killed and comes back", func() {
 		m := d.named("all-1")

@@ -40,6 +40,7 @@ type member struct {
 	name   string
 	target string
 	flags  []string
+	binary string
 	up     bool
 }
 
@@ -66,6 +67,20 @@ const (
 // newFleet starts a cluster and waits until all members know all others.
 func newFleet(t *testing.T, on network, places []place, flags ...string) *fleet {
 	t.Helper()
+	f := emptyFleet(t, on, places, flags...)
+	f.bringUp()
+	return f
+}
+
+func (f *fleet) bringUp() {
+	f.t.Helper()
+	f.start(f.members...)
+	f.settle()
+}
+
+// emptyFleet is a fleet of members that are not started.
+func emptyFleet(t *testing.T, on network, places []place, flags ...string) *fleet {
+	t.Helper()
 	f := &fleet{t: t, net: on, dir: t.TempDir()}
 	f.flags = append([]string{
 		"-server.http-listen-port=4040", "-server.grpc-listen-port=9095", "-memberlist.bind-port=7946",
@@ -84,15 +99,13 @@ func newFleet(t *testing.T, on network, places []place, flags ...string) *fleet 
 	for n := range min(3, len(f.members)) {
 		f.flags = append(f.flags, "-memberlist.join="+f.net.addr(n+1)+":7946")
 	}
-	f.start(f.members...)
-	f.settle()
 	return f
 }
 
 // add makes a member that is not started.
 func (f *fleet) add(name, target string, flags ...string) *member {
 	f.added++
-	m := &member{fleet: f, number: f.added, name: name, target: target, flags: flags}
+	m := &member{fleet: f, number: f.added, name: name, target: target, flags: flags, binary: binary}
 	f.members = append(f.members, m)
 	return m
 }
@@ -103,7 +116,7 @@ func (f *fleet) start(members ...*member) {
 	for _, m := range members {
 		addr := f.net.addr(m.number)
 		argv := slices.Concat([]string{
-			binary, "-target=" + m.target, "-instance.id=" + m.name, "-db.data-path=" + m.data(),
+			m.binary, "-target=" + m.target, "-instance.id=" + m.name, "-db.data-path=" + m.data(),
 			"-server.http-listen-address=" + addr, "-server.grpc-listen-address=" + addr, "-memberlist.bind-addr=" + addr,
 		}, f.flags, m.flags)
 		m.server = launch(f.t, f.net.command(m.number, argv))
@@ -169,8 +182,8 @@ func (f *fleet) named(name string) *member {
 	return f.members[i]
 }
 
-// remove takes a member that has left for good out of the fleet.
-func (f *fleet) remove(m *member) {
+// forget takes a member that has left for good out of the fleet.
+func (f *fleet) forget(m *member) {
 	f.members = slices.DeleteFunc(f.members, func(o *member) bool { return o == m })
 }
 

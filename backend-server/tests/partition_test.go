@@ -13,6 +13,7 @@ import (
 // namespace of its own, and heals it again. Clients reach both sides.
 func TestPartition(t *testing.T) {
 	short(t)
+	t.Parallel()
 	n := newNamespaces(t)
 	d := newDisturbed(t, newFleet(t, n, roles))
 	lonely := []*member{d.named("ingester-1")}
