@@ -111,9 +111,9 @@ func (r *RingConfig) registerFlags(name Name, f *flag.FlagSet) {
 		f.StringVar(&r.TokensFile, ring+"tokens-file-path", "", "File for this process's tokens on the "+string(name)+" ring, so that it comes back to the same place. Empty: a file in -db.data-path.")
 	}
 	if t.replicated {
-		f.IntVar(&r.ReplicationFactor, ring+"replication-factor", 0, "Members of the "+string(name)+" ring that keep a copy. 0 means 3, or 1 for a process that is alone.")
-		f.BoolVar(&r.ZoneAwareness, ring+"zone-awareness-enabled", false, "Put copies into different zones. All members need an -instance.zone.")
-		f.IntVar(&r.ShardSize, t.shardFlag, 0, "Members of the "+string(name)+" ring that a tenant is given. 0 means all.")
+		f.IntVar(&r.ReplicationFactor, ring+"replication-factor", 0, t.help.replicas+" 0 means 3, or 1 for a process that is alone.")
+		f.BoolVar(&r.ZoneAwareness, ring+"zone-awareness-enabled", false, t.help.zones+" All members need an -instance.zone.")
+		f.IntVar(&r.ShardSize, t.shardFlag, 0, t.help.shard+" 0 means all.")
 	}
 }
 

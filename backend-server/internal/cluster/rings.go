@@ -25,7 +25,11 @@ type trait struct {
 	quorum      bool // most replicas must answer; else one is enough
 	forget      time.Duration
 	shardFlag   string
+	help        replicaHelp
 }
+
+// replicaHelp says what the flags of a replicated ring are for.
+type replicaHelp struct{ replicas, zones, shard string }
 
 // tokensPerMember: with 128 random tokens and three replicas the load of
 // members differs by 5 % (one standard deviation). With 512 it would be 3 %,
@@ -45,10 +49,20 @@ var traits = map[Name]trait{
 	Ingester: {
 		tokens: tokensPerMember, keepsTokens: true, replicated: true, quorum: true,
 		forget: time.Hour, shardFlag: "distributor.ingestion-tenant-shard-size",
+		help: replicaHelp{
+			replicas: "Ingesters that keep a copy of each profile.",
+			zones:    "Put copies into different zones.",
+			shard:    "Ingesters that a tenant is given; distributors and queriers need the same number.",
+		},
 	},
 	StoreGateway: {
 		tokens: tokensPerMember, keepsTokens: true, replicated: true,
 		forget: 10 * time.Minute, shardFlag: "store-gateway.tenant-shard-size",
+		help: replicaHelp{
+			replicas: "Store-gateways that are asked for the blocks of a tenant before others are. All of them know all blocks.",
+			zones:    "Choose those in different zones.",
+			shard:    "Store-gateways among which those of a tenant are chosen.",
+		},
 	},
 	Compactor:      {tokens: tokensPerMember, keepsTokens: true, forget: 10 * time.Minute},
 	Distributor:    {tokens: 1, forget: 10 * time.Minute},

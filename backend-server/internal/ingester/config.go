@@ -57,8 +57,8 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.MaxBlockDuration, "db.max-block-duration", time.Hour, "A head that is this old is cut: written as a block and shipped to the bucket.")
 	f.Var(&c.HeadMaxBytes, "db.head-max-bytes", "Memory for all heads together. From 70% on the largest are cut early; what would go beyond is refused, to be sent again later. 0 means a quarter of the memory limit, which is that of the cgroup or the machine, or GOMEMLIMIT.")
 	f.Var(&c.HeadTenantBytes, "db.head-max-tenant-bytes", "Memory for the heads of one tenant, likewise. 0 means 80% of -db.head-max-bytes.")
-	f.Var(&c.WALSync, "wal.sync", "When a push is answered: always = after fsync; interval = after the write, with an fsync soon after.")
-	f.Var(&c.Compression, "db.block-compression", "How blocks are compressed: zstd, or none, which takes more room and less time to read.")
+	f.Var(&c.WALSync, "wal.sync", "When a push is answered: always, the default, is after an fsync; interval is after the write, with an fsync soon after.")
+	f.Var(&c.Compression, "db.block-compression", "How blocks are compressed: zstd, the default, or none, which takes more room and less time to read.")
 	c.Disk.registerFlags(f)
 }
 
