@@ -7,4 +7,14 @@
 //	spread_test.go   one set of profiles over head, local blocks and bucket at once
 //	crash_test.go    SIGKILL at random moments
 //	command_test.go  the command line
+//
+// and of clusters of such processes, each on an address of its own:
+//
+//	fleet_test.go      starting and stopping members; netns_test.go: in network namespaces
+//	ledger_test.go     what was sent, and whether an answer is right
+//	traffic_test.go    a constant load, and what its clients see
+//	cluster_test.go    members are killed, stopped, restarted, come and go
+//	partition_test.go  the network falls apart
+//	skew_test.go       members of two versions
+//	fairness_test.go   one tenant asks much
 package tests

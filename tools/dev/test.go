@@ -56,6 +56,7 @@ func steps() []step {
 		{name: "Go: format", do: checkFormat},
 		{name: "Go: vet", do: func(ctx context.Context) error { return run(ctx, "go", "vet", "./...") }},
 		{name: "Go: tests", do: goTests},
+		{name: "Go: partition of a network", needs: []string{"Go: tests"}, do: partitionTested},
 		{name: "Go: tests, race detector", do: goRaceTests},
 		{name: "Go: fuzz", do: fuzzBriefly},
 		{name: "TypeScript: install", do: func(ctx context.Context) error { return npmInstall(ctx, ".") }},
@@ -146,6 +147,17 @@ func checkFormat(context.Context) error {
 
 func goTests(ctx context.Context) error {
 	return run(ctx, "go", "test", "-timeout=15m", "./...")
+}
+
+// partitionTested says loudly if goTests has left out a test that needs network
+// namespaces, since go test says nothing of what a package that passes skips.
+func partitionTested(ctx context.Context) error {
+	name := fmt.Sprintf("hearth-probe-%d", os.Getpid())
+	if _, err := output(ctx, "ip", "netns", "add", name); err != nil {
+		fmt.Printf("\n!! NO NETWORK NAMESPACES: clusters in a network that falls apart were NOT tested: %v\n\n", err)
+		return fmt.Errorf("%w: no network namespaces: %w", errSkipped, err)
+	}
+	return run(ctx, "ip", "netns", "del", name)
 }
 
 // goRaceTests needs a C compiler; without one it says so loudly.
