@@ -37,15 +37,19 @@ func (f *Frontend) askParts(ctx context.Context, q *question.Question) (*questio
 	if len(parts) == 1 {
 		return f.part(ctx, parts[0])
 	}
+	id, err := tenant.From(ctx)
+	if err != nil {
+		return nil, err
+	}
 	f.metrics.parts.Add(float64(len(parts)))
 	answers := make([]*question.Answer, len(parts))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(f.cfg.MaxParallelism)
+	all := f.crowd.enter(id)
+	defer f.crowd.leave(id)
 	for i, part := range parts {
 		group.Go(func() (err error) {
-			if err = ctx.Err(); err == nil {
-				answers[i], err = f.part(ctx, part)
-			}
+			answers[i], err = all.ask(ctx, i > 0, func() (*question.Answer, error) { return f.part(ctx, part) })
 			return err
 		})
 	}

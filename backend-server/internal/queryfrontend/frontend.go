@@ -18,7 +18,9 @@
 //	    are seen at once; what is saved is to sum the profiles and to send the
 //	    sums;
 //	F4  a question that cannot be answered now is asked three times, within the
-//	    time that the client gives it.
+//	    time that the client gives it;
+//	F5  what is refused because too many queries of the tenant wait is a whole
+//	    question, and not because of how many parts it or another one has.
 package queryfrontend
 
 import (
@@ -46,6 +48,7 @@ type Frontend struct {
 	now     func() time.Time
 	metrics *metrics
 	cache   *cache // nil: none
+	crowd   crowd
 }
 
 // New returns a Frontend that asks a. The clock is for the look-back limit, and

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/request"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile/upload"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 )
 
@@ -300,5 +302,58 @@ func TestRetries(t *testing.T) {
 		_, err := f.LabelNames(ctx, request.Labels{})
 		require.ErrorIs(t, err, unavailable)
 		require.Equal(t, 1, d.asked)
+	})
+}
+
+// queue takes so many questions at a time and refuses what comes on top.
+type queue struct {
+	question.Asker
+	room, running, refused atomic.Int64
+}
+
+// Ask implements question.Asker.
+func (q *queue) Ask(ctx context.Context, what *question.Question) (*question.Answer, error) {
+	defer q.running.Add(-1)
+	if q.running.Add(1) > q.room.Load() {
+		q.refused.Add(1)
+		return nil, &upload.RetryError{After: time.Second, Err: fault.Reason(fault.Exhausted, question.ReasonTooMany, "full")}
+	}
+	return q.Asker.Ask(ctx, what)
+}
+
+// TestPartsWaitForTheirTurn: a question is refused if the queue is full of
+// others when it comes, but not because of parts (F5).
+func TestPartsWaitForTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, d := newPipeline(func(c *Config) { c.MaxParallelism = 16 })
+		d.hold = time.Second
+		q := &queue{Asker: d}
+		f.asker = q
+		req := ask(nil).Profile
+		req.Start = now - 48*hour
+		series := func() error {
+			_, err := f.Series(someone(t.Context()), request.Series{Profile: req, StepSeconds: 60})
+			return err
+		}
+		many := func(n int) {
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() { require.NoError(t, series()) })
+			}
+			all.Wait()
+		}
+		q.room.Store(100)
+		many(50) // questions of 48 parts
+		require.Zero(t, q.refused.Load())
+
+		q.room.Store(10) // others have the rest
+		many(1)
+		require.Positive(t, q.refused.Load())
+
+		q.room.Store(0)
+		q.refused.Store(0)
+		require.True(t, fault.Is(series(), fault.Exhausted))
+		require.LessOrEqual(t, q.refused.Load(), int64(16))
+		require.Empty(t, f.crowd.tenants)
 	})
 }

@@ -28,6 +28,10 @@ type Sealed interface {
 // is not asked again.
 const ReasonQueriersGone = "queriers_gone"
 
+// ReasonTooMany is the reason of an error that says that too many questions of
+// the tenant wait already.
+const ReasonTooMany = "too_many_outstanding"
+
 // Worker takes questions from a Queue.
 type Worker interface {
 	// Next waits for a question. The one before must be finished.

@@ -24,5 +24,7 @@
 //	    three times;
 //	Q6  which queriers a tenant may use depends on the names of tenant and
 //	    queriers alone: all schedulers choose the same, and few tenants are given
-//	    others when a querier comes or goes.
+//	    others when a querier comes or goes;
+//	Q7  where no querier has been connected for five seconds a query is refused,
+//	    to be put to another scheduler.
 package scheduler

@@ -17,10 +17,11 @@ type metrics struct {
 
 // Why queries were discarded.
 const (
-	reasonTooMany  = "too_many_outstanding"
-	reasonGone     = "asker_gone"
-	reasonQueriers = question.ReasonQueriersGone
-	reasonStopping = "stopping"
+	reasonTooMany    = question.ReasonTooMany
+	reasonGone       = "asker_gone"
+	reasonQueriers   = question.ReasonQueriersGone
+	reasonNoQueriers = "no_queriers"
+	reasonStopping   = "stopping"
 )
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -45,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Queries that were queued again because their querier had gone.",
 		}),
 	}
-	for _, reason := range []string{reasonTooMany, reasonGone, reasonQueriers, reasonStopping} {
+	for _, reason := range []string{reasonTooMany, reasonGone, reasonQueriers, reasonNoQueriers, reasonStopping} {
 		m.discarded.WithLabelValues(reason)
 	}
 	reg.MustRegister(m.waiting, m.running, m.workers, m.wait, m.discarded, m.requeued)

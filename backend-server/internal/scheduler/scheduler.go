@@ -39,6 +39,7 @@ type Scheduler struct {
 		clock    uint64                  // queries given out so far
 		free     *list.List              // of *worker that wait for a query, the longest first
 		slots    map[string]int          // workers by querier
+		lonely   time.Time               // since when there are no workers, if there are none
 		busy     map[string]queries      // by querier: what its workers have
 		waking   bool                    // there is a timer for queries that are held
 		shards   map[string]shard        // by tenant; forgotten when queriers come or go
@@ -68,7 +69,7 @@ func New(cfg Config, deps Deps) *Scheduler {
 	s.mu.tenants, s.mu.served = map[string]*tenantQueue{}, map[string]uint64{}
 	s.mu.turn, s.mu.free = list.New(), list.New()
 	s.mu.slots, s.mu.shards, s.mu.busy = map[string]int{}, map[string]shard{}, map[string]queries{}
-	s.mu.idle = make(chan struct{})
+	s.mu.idle, s.mu.lonely = make(chan struct{}), deps.Now()
 	s.Service = services.NewIdleService(nil, func(error) error { s.drain(); return nil }).WithName("query-scheduler")
 	return s
 }
@@ -119,11 +120,22 @@ func (s *Scheduler) Do(ctx context.Context, tenantID string, payload any) (any, 
 		wait.End(err)
 		return nil, err
 	}
-	select {
-	case <-q.done:
-		return q.answer, q.err
-	case <-ctx.Done():
+	look := time.NewTicker(querierPatience)
+	defer look.Stop()
+	for {
+		select {
+		case <-q.done:
+			return q.answer, q.err
+		case <-look.C:
+			s.lookForWorkers(q)
+		case <-ctx.Done():
+			return s.gone(q)
+		}
 	}
+}
+
+// gone ends a query whose asker has gone, unless it was answered just now.
+func (s *Scheduler) gone(q *query) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -132,12 +144,34 @@ func (s *Scheduler) Do(ctx context.Context, tenantID string, payload any) (any, 
 	default:
 	}
 	if q.place != nil {
-		s.unqueue(q)
-		q.wait.End(ctx.Err())
-		s.metrics.discarded.WithLabelValues(reasonGone).Inc()
+		s.discard(q, reasonGone, q.ctx.Err())
 	}
-	s.answer(q, nil, ctx.Err())
-	return nil, ctx.Err()
+	s.answer(q, nil, q.ctx.Err())
+	return nil, q.ctx.Err()
+}
+
+// querierPatience is how long a query waits where no querier is connected. All
+// of them may be starting anew; but if only this scheduler has none, another one
+// can see to the query.
+const querierPatience = 5 * time.Second
+
+// lookForWorkers gives a query back that waits for nobody (Q7).
+func (s *Scheduler) lookForWorkers(q *query) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.place == nil || len(s.mu.slots) > 0 || s.now().Sub(s.mu.lonely) < querierPatience {
+		return
+	}
+	err := fault.Reason(fault.Unavailable, reasonNoQueriers, "no querier is connected to this query-scheduler; the last one was %s ago", s.now().Sub(s.mu.lonely).Truncate(time.Second))
+	s.discard(q, reasonNoQueriers, err)
+}
+
+// discard answers a query that waits with an error.
+func (s *Scheduler) discard(q *query, reason string, err error) {
+	s.unqueue(q)
+	q.wait.End(err)
+	s.metrics.discarded.WithLabelValues(reason).Inc()
+	s.answer(q, nil, err)
 }
 
 func (s *Scheduler) enqueue(tenantID string, q *query) error {
@@ -279,11 +313,7 @@ func (s *Scheduler) drain() {
 	defer s.mu.Unlock()
 	for _, t := range s.mu.tenants {
 		for t.waiting.Len() > 0 {
-			q := t.waiting.Front().Value.(*query)
-			s.unqueue(q)
-			q.wait.End(stopping())
-			s.metrics.discarded.WithLabelValues(reasonStopping).Inc()
-			s.answer(q, nil, stopping())
+			s.discard(t.waiting.Front().Value.(*query), reasonStopping, stopping())
 		}
 	}
 }

@@ -196,6 +196,7 @@ func TestTheOnlyQueryOfATenant(t *testing.T) {
 		a, b, c, other := s.Connect("one"), s.Connect("one"), s.Connect("one"), s.Connect("two")
 		small := func() *question.Task {
 			ask(t.Context(), s, "small", nil)
+			synctest.Wait()
 			return <-next(a)
 		}
 		only := small()
@@ -235,6 +236,8 @@ func TestTooManyOutstanding(t *testing.T) {
 		s := newScheduler(func(c *Config) { c.MaxOutstanding = 2 }, false)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
+		busy := s.Connect("busy")
+		defer busy.Close()
 		ask(ctx, s, "a", nil)
 		ask(ctx, s, "a", nil)
 		time.Sleep(7 * time.Second)
@@ -436,6 +439,8 @@ func TestStopDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // nobody comes
 		s := newScheduler(nil, false)
 		require.NoError(t, services.StartAndAwaitRunning(t.Context(), s))
+		busy := s.Connect("busy")
+		defer busy.Close()
 		answered := ask(t.Context(), s, "a", nil)
 		synctest.Wait()
 		begin := time.Now()
@@ -531,4 +536,37 @@ func TestConfig(t *testing.T) {
 	var good Config
 	good.RegisterFlags(flag.NewFlagSet("", flag.PanicOnError))
 	require.Empty(t, good.Validate())
+}
+
+// TestNobodyToAnswer: a scheduler without queriers does not keep queries until
+// their time is up, for another one may have some (Q7).
+func TestNobodyToAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScheduler(nil, false)
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		_, err := s.Do(t.Context(), "a", 1)
+		require.Equal(t, fault.Unavailable, fault.KindOf(err))
+		require.ErrorContains(t, err, "no querier is connected to this query-scheduler; the last one was 1h0m5s ago")
+		require.Equal(t, querierPatience, time.Since(begin))
+		require.Empty(t, remembered(s))
+		require.Equal(t, 1.0, testutil.ToFloat64(s.metrics.discarded.WithLabelValues(reasonNoQueriers)))
+
+		// One that comes in time is waited for, and one that is busy too.
+		ctx, stop := context.WithCancel(t.Context())
+		late := ask(t.Context(), s, "a", 2)
+		time.Sleep(querierPatience - time.Second)
+		startWorkers(ctx, s, "querier", 1, time.Minute)
+		behind := ask(t.Context(), s, "a", 3)
+		require.NoError(t, <-late)
+		require.NoError(t, <-behind)
+
+		// When it goes the time begins anew.
+		stop()
+		synctest.Wait()
+		begin = time.Now()
+		_, err = s.Do(t.Context(), "a", 4)
+		require.ErrorContains(t, err, "no querier is connected")
+		require.Equal(t, querierPatience, time.Since(begin))
+	})
 }

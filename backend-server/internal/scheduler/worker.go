@@ -92,6 +92,9 @@ func (w *worker) Close() {
 	if s.mu.slots[w.querier]--; s.mu.slots[w.querier] == 0 {
 		delete(s.mu.slots, w.querier)
 	}
+	if len(s.mu.slots) == 0 {
+		s.mu.lonely = s.now()
+	}
 	clear(s.mu.shards)
 	if q := w.query; q != nil {
 		w.release()
