@@ -132,7 +132,7 @@ func (r *Ring) tooFew(ctx context.Context, shard ring.ReadRing) error {
 			missing = append(missing, fmt.Sprintf("%s (%s, last heard of %s ago)", id, stateOf(&p, r.cfg.HeartbeatTimeout, now), age(&p, now)))
 		}
 	}
-	if len(missing) == 0 { // news that this process's view of the ring does not have yet
+	if len(missing) <= r.rf/2 { // news that this process's view of the ring does not have yet
 		return fault.New(fault.Unavailable, "too many members of the %s ring could not be read from until now, answers might miss profiles; they are back, try again", r.name)
 	}
 	slices.Sort(missing)
