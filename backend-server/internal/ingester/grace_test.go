@@ -42,3 +42,28 @@ func TestDrain(t *testing.T) {
 	require.Empty(t, errs)
 	require.ErrorContains(t, f.Push(t.Context(), team, []profile.Record{record(2, 1)})[0], "leaving")
 }
+
+// While one that stops waits for a query, others are told so at once: they ask
+// another ingester.
+func TestStoppingKeepsNobodyWaiting(t *testing.T) {
+	f, _ := newMemFixture(t)
+	f.idle(t, func(*Config) {})
+	push(t, f, team, record(1, 5))
+	_, release, err := f.View(t.Context(), team, profile.TimeRange{End: 10})
+	require.NoError(t, err)
+	stopped := make(chan error)
+	go func() { stopped <- f.stop(nil) }()
+	require.Eventually(t, func() bool {
+		if f.gate.TryRLock() {
+			f.gate.RUnlock()
+			return false
+		}
+		return true // it waits
+	}, time.Minute, time.Millisecond)
+	require.ErrorIs(t, f.Push(t.Context(), team, []profile.Record{record(2, 1)})[0], errStopping)
+	_, _, err = f.View(t.Context(), team, profile.TimeRange{End: 10})
+	require.ErrorIs(t, err, errStopping)
+	require.ErrorIs(t, f.Ready(), errStopping)
+	release()
+	require.NoError(t, <-stopped)
+}

@@ -94,6 +94,11 @@ func New(cfg Config, deps Deps) *Ingester {
 
 // enter lets a request in; the caller must call i.gate.RUnlock if it was.
 func (i *Ingester) enter() error {
+	// One that has stopped may wait for a long query before it has the gate:
+	// who comes now must not wait with it.
+	if i.phase.Load() == stopped {
+		return errStopping
+	}
 	i.gate.RLock()
 	switch i.phase.Load() {
 	case running:
@@ -103,8 +108,10 @@ func (i *Ingester) enter() error {
 		return fault.New(fault.Unavailable, "the ingester is starting: it replays its write-ahead log")
 	}
 	i.gate.RUnlock()
-	return fault.New(fault.Unavailable, "the ingester is stopping")
+	return errStopping
 }
+
+var errStopping = fault.New(fault.Unavailable, "the ingester is stopping")
 
 // Push stores records of a tenant. It returns nil, or an error or nil for each
 // record. What it has no error for is durable.
