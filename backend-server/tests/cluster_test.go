@@ -102,12 +102,7 @@ func TestCluster(t *testing.T) {
 		time.Sleep(*hold)
 		d.start(m)
 	})
-	d.while("an ingester is stopped (SIGSTOP) and goes on", func() {
-		m := d.named("ingester-2")
-		require.NoError(d.t, m.cmd.Process.Signal(syscall.SIGSTOP))
-		time.Sleep(max(*hold, 10*time.Second))
-		require.NoError(d.t, m.cmd.Process.Signal(syscall.SIGCONT))
-	})
+	d.while("an ingester is stopped (SIGSTOP) and goes on", func() { d.suspend("ingester-2") })
 	d.while("query-schedulers and query-frontends are killed in turn", func() {
 		d.inTurn("query-scheduler-1", "query-frontend-1", "query-scheduler-2", "query-frontend-2")
 	})
@@ -152,6 +147,18 @@ func (d *disturbed) inTurn(names ...string) {
 		m.die()
 		time.Sleep(*hold / 3)
 		d.start(m)
+	}
+}
+
+// suspend stops members without a word to anybody, and has them go on.
+func (d *disturbed) suspend(names ...string) {
+	d.t.Helper()
+	for _, name := range names {
+		require.NoError(d.t, d.named(name).cmd.Process.Signal(syscall.SIGSTOP))
+	}
+	time.Sleep(max(*hold, 10*time.Second))
+	for _, name := range names {
+		require.NoError(d.t, d.named(name).cmd.Process.Signal(syscall.SIGCONT))
 	}
 }
 
@@ -203,6 +210,9 @@ func TestZones(t *testing.T) {
 		d.start(zone...)
 	})
 	require.Zero(t, queries.failed, "one zone may be missing")
+	d.while("a query-scheduler, a querier and a store-gateway are stopped (SIGSTOP) and go on", func() {
+		d.suspend("query-scheduler-1", "querier-1", "store-gateway-1")
+	})
 	d.while("ingesters of two zones are killed and come back", func() {
 		two := []*member{d.named("ingester-2"), d.named("ingester-3")}
 		for _, m := range two {
