@@ -39,13 +39,14 @@ func (a *App) openPeers() error {
 	}
 	logger := a.logger.With("component", "rpc")
 	tracing := rpc.WithTracing(a.tracing.Provider())
+	identity := rpc.WithIdentity(a.cfg.Cluster.Gossip.ClusterLabel, a.cfg.Cluster.Instance.ID)
 	p := &peers{rings: map[cluster.Name]*cluster.Ring{}}
 	a.peers = p
 	var err error
-	if p.server, err = rpc.NewServer(a.cfg.RPC, a.registry, logger, tracing); err != nil {
+	if p.server, err = rpc.NewServer(a.cfg.RPC, a.registry, logger, tracing, identity); err != nil {
 		return err
 	}
-	if p.pool, err = rpc.NewPool(a.cfg.RPC, a.registry, logger, tracing); err != nil {
+	if p.pool, err = rpc.NewPool(a.cfg.RPC, a.registry, logger, tracing, identity); err != nil {
 		return err
 	}
 	p.cluster = cluster.New(a.cfg.Cluster, cluster.Deps{
@@ -217,7 +218,7 @@ func (d *directory) Ingester(p cluster.Peer) (replica.Store, error) {
 	if p.Id == d.self && d.ingester != nil {
 		return d.ingester, nil
 	}
-	conn, err := d.pool.Conn(p.Addr)
+	conn, err := d.pool.Member(p.Id, p.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +230,7 @@ func (d *directory) Gateway(p cluster.Peer) (replica.Store, error) {
 	if p.Id == d.self && d.gateway != nil {
 		return d.gateway, nil
 	}
-	conn, err := d.pool.Conn(p.Addr)
+	conn, err := d.pool.Member(p.Id, p.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +259,7 @@ func (a *App) tell(ctx context.Context, p cluster.Peer, tenantID string, id ulid
 	if a.gateway != nil && p.Id == a.cfg.Cluster.Instance.ID {
 		return a.gateway.Learn(ctx, tenantID, id)
 	}
-	conn, err := a.peers.pool.Conn(p.Addr)
+	conn, err := a.peers.pool.Member(p.Id, p.Addr)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type Ring interface {
 // these indices. It returns nil, or an error or nil for each of items, and then
 // has no more use for batch.
 type Remote interface {
-	Push(ctx context.Context, addr, tenantID string, batch *flat.Batch, items []int) []error
+	Push(ctx context.Context, to *cluster.Peer, tenantID string, batch *flat.Batch, items []int) []error
 }
 
 // ReplicasDeps are what Replicas work with.
@@ -142,7 +142,7 @@ func (w *spreading) send(ctx context.Context, to cluster.Peer, items []int) []er
 	if to.Id == w.r.deps.ID && w.r.deps.Local != nil {
 		where, errs = "local", w.sendLocal(ctx, items)
 	} else {
-		errs = w.r.deps.Remote.Push(ctx, to.Addr, w.tenantID, w.batch, items)
+		errs = w.r.deps.Remote.Push(ctx, &to, w.tenantID, w.batch, items)
 	}
 	failed := 0
 	for i, err := range errs {

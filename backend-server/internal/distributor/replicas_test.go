@@ -84,13 +84,13 @@ func stopped(ctx context.Context) error {
 // remote brings records to nodes, by way of their encoding.
 type remote map[string]*node
 
-func (r remote) Push(ctx context.Context, addr, tenantID string, batch *flat.Batch, items []int) []error {
+func (r remote) Push(ctx context.Context, to *cluster.Peer, tenantID string, batch *flat.Batch, items []int) []error {
 	var dec flat.Decoder
 	recs, err := dec.Records(batch.Append(nil, items))
 	if err != nil {
 		return slices.Repeat([]error{err}, len(items))
 	}
-	return r[addr].Push(ctx, tenantID, recs)
+	return r[to.Addr].Push(ctx, tenantID, recs)
 }
 
 // ring3 returns the ring of three ingesters n1 to n3, as n1 sees it: real ones

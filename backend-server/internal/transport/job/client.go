@@ -68,16 +68,17 @@ func (c *Client) Ask(ctx context.Context, q *question.Question) (*question.Answe
 	if err != nil {
 		return nil, err
 	}
-	addrs := c.order()
-	if len(addrs) == 0 {
+	peers := c.order()
+	if len(peers) == 0 {
 		return nil, fault.New(fault.Unavailable, "there is no query-scheduler in the query-scheduler ring")
 	}
 	var last error
-	for i, addr := range addrs {
+	for i := range peers {
 		if i > 0 {
 			c.again.Inc()
 		}
-		answer, err := c.ask(ctx, addr, &hearthv1.AskRequest{Question: text})
+		addr := peers[i].Addr
+		answer, err := c.ask(ctx, &peers[i], &hearthv1.AskRequest{Question: text})
 		if err == nil {
 			c.worked(addr)
 			if err := failure(answer); err != nil {
@@ -95,30 +96,30 @@ func (c *Client) Ask(ctx context.Context, q *question.Question) (*question.Answe
 	return nil, last
 }
 
-func (c *Client) ask(ctx context.Context, addr string, req *hearthv1.AskRequest) (*hearthv1.AskResponse, error) {
-	conn, err := c.pool.Conn(addr)
+func (c *Client) ask(ctx context.Context, to *cluster.Peer, req *hearthv1.AskRequest) (*hearthv1.AskResponse, error) {
+	conn, err := c.pool.Member(to.Id, to.Addr)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "query-scheduler at %s: %w", addr, err)
+		return nil, fault.New(fault.Unavailable, "query-scheduler at %s: %w", to.Addr, err)
 	}
 	answer, err := hearthv1.NewQueueServiceClient(conn).Ask(ctx, req)
 	return answer, rpc.ToFault(err)
 }
 
-// order returns the addresses of all schedulers, the one whose turn it is first,
+// order returns all schedulers, the one whose turn it is first,
 // those that have failed lately last.
-func (c *Client) order() []string {
+func (c *Client) order() []cluster.Peer {
 	peers := c.schedulers()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.turn++
 	now := time.Now()
-	var good, bad []string
+	var good, bad []cluster.Peer
 	for i := range peers {
-		addr := peers[(c.mu.turn+i)%len(peers)].Addr
-		if now.Before(c.mu.shunt[addr].until) {
-			bad = append(bad, addr)
+		p := peers[(c.mu.turn+i)%len(peers)]
+		if now.Before(c.mu.shunt[p.Addr].until) {
+			bad = append(bad, p)
 		} else {
-			good = append(good, addr)
+			good = append(good, p)
 		}
 	}
 	return append(good, bad...)

@@ -19,7 +19,7 @@ import (
 // slot is one worker, with a stream to one scheduler.
 type slot struct {
 	w     *Workers
-	addr  string
+	to    target
 	quit  context.CancelFunc // ends it when it is done with its question
 	last  atomic.Bool        // it does not connect again
 	ended atomic.Bool
@@ -40,7 +40,7 @@ func (s *slot) run(ctx context.Context) {
 	for ctx.Err() == nil && !s.last.Load() {
 		worked, err := s.connect(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.w.deps.Logger.Debug("worker lost its query-scheduler", "address", s.addr, "err", err)
+			s.w.deps.Logger.Debug("worker lost its query-scheduler", "address", s.to.addr, "err", err)
 		}
 		if worked {
 			pause = leastRetry
@@ -60,7 +60,7 @@ type workClient = grpc.BidiStreamingClient[hearthv1.WorkRequest, hearthv1.WorkRe
 // connect works for the scheduler for as long as the stream lasts, or until ctx
 // ends and nothing is left to do. It tells whether the scheduler said anything.
 func (s *slot) connect(ctx context.Context) (worked bool, err error) {
-	conn, err := s.w.deps.Pool.Conn(s.addr)
+	conn, err := s.w.deps.Pool.Member(s.to.id, s.to.addr)
 	if err != nil {
 		return false, err
 	}

@@ -27,9 +27,12 @@ type Workers struct {
 	connected prometheus.Gauge
 
 	all sync.WaitGroup
-	// slots are the workers by address of their scheduler. Only run uses it.
-	slots map[string][]*slot
+	// slots are the workers by their scheduler. Only run uses it.
+	slots map[target][]*slot
 }
+
+// target is the name and address of a query-scheduler.
+type target struct{ id, addr string }
 
 // WorkersDeps is what Workers need of their process.
 type WorkersDeps struct {
@@ -52,7 +55,7 @@ const lookInterval = time.Second
 // NewWorkers returns Workers that are not started.
 func NewWorkers(asker question.Asker, deps WorkersDeps) *Workers {
 	w := &Workers{
-		deps: deps, asker: question.Guarded(asker, deps.Logger), slots: map[string][]*slot{},
+		deps: deps, asker: question.Guarded(asker, deps.Logger), slots: map[target][]*slot{},
 		running: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "hearth_querier_running_queries", Help: "Queries of query-schedulers that the querier works on.",
 		}),
@@ -87,43 +90,43 @@ func (w *Workers) run(ctx context.Context) error {
 // schedulers that take no questions any more end when these let them (J3).
 func (w *Workers) spread(ctx context.Context) {
 	peers := w.deps.Schedulers()
-	want := map[string]int{}
+	want := map[target]int{}
 	for i, p := range peers {
 		n := w.deps.Workers / len(peers)
 		if i < w.deps.Workers%len(peers) {
 			n++
 		}
-		want[p.Addr] = max(n, min(fewestEach, w.deps.Workers))
+		want[target{p.Id, p.Addr}] = max(n, min(fewestEach, w.deps.Workers))
 	}
-	for addr, list := range w.slots {
+	for to, list := range w.slots {
 		alive := list[:0]
 		for _, s := range list {
 			if !s.ended.Load() {
 				alive = append(alive, s)
 			}
 		}
-		if w.slots[addr] = alive; len(alive) == 0 {
-			delete(w.slots, addr)
+		if w.slots[to] = alive; len(alive) == 0 {
+			delete(w.slots, to)
 		}
 		for _, s := range alive {
-			s.last.Store(want[addr] == 0)
+			s.last.Store(want[to] == 0)
 		}
 	}
-	for addr, n := range want {
-		for len(w.slots[addr]) < n {
-			w.start(ctx, addr)
+	for to, n := range want {
+		for len(w.slots[to]) < n {
+			w.start(ctx, to)
 		}
-		for list := w.slots[addr]; len(list) > n; list = w.slots[addr] {
+		for list := w.slots[to]; len(list) > n; list = w.slots[to] {
 			list[len(list)-1].quit()
-			w.slots[addr] = list[:len(list)-1]
+			w.slots[to] = list[:len(list)-1]
 		}
 	}
 }
 
-func (w *Workers) start(ctx context.Context, addr string) {
+func (w *Workers) start(ctx context.Context, to target) {
 	ctx, quit := context.WithCancel(ctx)
-	s := &slot{w: w, addr: addr, quit: quit}
-	w.slots[addr] = append(w.slots[addr], s)
+	s := &slot{w: w, to: to, quit: quit}
+	w.slots[to] = append(w.slots[to], s)
 	w.all.Go(func() {
 		defer quit()
 		s.run(ctx)

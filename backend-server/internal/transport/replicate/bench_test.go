@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
 )
@@ -58,7 +59,7 @@ func benchmarkPush(b *testing.B, ingesters, together int) {
 			all.Go(func() {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
-				if errs := c.Push(ctx, addr, "t", &fb, items); errs != nil {
+				if errs := c.Push(ctx, &cluster.Peer{Addr: addr}, "t", &fb, items); errs != nil {
 					panic(errs[0])
 				}
 			})

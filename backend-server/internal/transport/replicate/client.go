@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/flat"
@@ -21,7 +22,7 @@ import (
 // Conns has a connection to each process; *rpc.Pool does. Their codec must know
 // what rpc.Written is.
 type Conns interface {
-	Conn(addr string) (*grpc.ClientConn, error)
+	Member(id, addr string) (grpc.ClientConnInterface, error)
 }
 
 // maxWaiting is how many bytes may wait for the answer of one ingester before
@@ -44,24 +45,24 @@ type Client struct {
 
 	mu     sync.Mutex
 	closed bool
-	peers  map[string]*peer // by address
+	peers  map[target]*peer
 }
 
 // NewClient returns a client without streams. The caller must Close it.
 func NewClient(conns Conns, reg prometheus.Registerer, logger *slog.Logger) *Client {
-	c := &Client{conns: conns, logger: logger, limit: maxWaiting, peers: map[string]*peer{}}
+	c := &Client{conns: conns, logger: logger, limit: maxWaiting, peers: map[target]*peer{}}
 	c.metrics = newClientMetrics(reg)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
 // Push sends the records of batch with these indices, which ascend, to the
-// ingester at addr (host:port) and waits for its answer, no longer than ctx. It
+// ingester with this ID and Addr and waits for its answer, no longer than ctx. It
 // returns nil, or an error or nil for each of items; what has no error is
 // durable there. When it returns the batch is not needed any more.
-func (c *Client) Push(ctx context.Context, addr, tenantID string, batch *flat.Batch, items []int) []error {
+func (c *Client) Push(ctx context.Context, to *cluster.Peer, tenantID string, batch *flat.Batch, items []int) []error {
 	start := time.Now()
-	errs, err := c.push(ctx, addr, tenantID, batch, items)
+	errs, err := c.push(ctx, target{to.Id, to.Addr}, tenantID, batch, items)
 	if err != nil {
 		errs = slices.Repeat([]error{err}, len(items))
 	}
@@ -69,9 +70,9 @@ func (c *Client) Push(ctx context.Context, addr, tenantID string, batch *flat.Ba
 	return errs
 }
 
-func (c *Client) push(ctx context.Context, addr, tenantID string, batch *flat.Batch, items []int) ([]error, error) {
+func (c *Client) push(ctx context.Context, to target, tenantID string, batch *flat.Batch, items []int) ([]error, error) {
 	size := batch.MessageSize(items)
-	s, err := c.enter(addr, size)
+	s, err := c.enter(to, size)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (c *Client) push(ctx context.Context, addr, tenantID string, batch *flat.Ba
 		return call.errs, call.err
 	case <-ctx.Done():
 		s.giveUp(call, errors.Is(ctx.Err(), context.DeadlineExceeded))
-		return nil, fault.New(fault.Unavailable, "no answer from the ingester at %s in %s: %w", addr, time.Since(call.start).Round(time.Millisecond), context.Cause(ctx))
+		return nil, fault.New(fault.Unavailable, "no answer from the ingester at %s in %s: %w", to.addr, time.Since(call.start).Round(time.Millisecond), context.Cause(ctx))
 	}
 }
 
@@ -101,24 +102,24 @@ func (c *Client) message(batch *flat.Batch, items []int, size int) mem.Buffer {
 }
 
 // enter books bytes for a peer and returns the stream to it (S1).
-func (c *Client) enter(addr string, size int) (*stream, error) {
+func (c *Client) enter(to target, size int) (*stream, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, fault.New(fault.Unavailable, "the process is stopping")
 	}
-	p := c.peers[addr]
+	p := c.peers[to]
 	if p == nil {
 		c.forget()
-		p = &peer{addr: addr}
-		c.peers[addr] = p
+		p = &peer{target: to}
+		c.peers[to] = p
 	}
 	if p.waiting >= c.limit {
-		return nil, fault.New(fault.Unavailable, "the ingester at %s does not keep up: %d bytes wait for its answer; limit %d", addr, p.waiting, c.limit)
+		return nil, fault.New(fault.Unavailable, "the ingester at %s does not keep up: %d bytes wait for its answer; limit %d", to.addr, p.waiting, c.limit)
 	}
 	if p.current == nil {
 		if rest := time.Until(p.notBefore); rest > 0 {
-			return nil, fault.New(fault.Unavailable, "the ingester at %s is tried again in %s: %w", addr, rest.Round(time.Millisecond), p.lastErr)
+			return nil, fault.New(fault.Unavailable, "the ingester at %s is tried again in %s: %w", to.addr, rest.Round(time.Millisecond), p.lastErr)
 		}
 		p.current = c.open(p)
 	}
@@ -146,9 +147,9 @@ const forgetAfter = time.Minute
 // forget drops peers that have been gone for long; in some installations
 // addresses do not come back. The caller holds c.mu.
 func (c *Client) forget() {
-	for addr, p := range c.peers {
+	for to, p := range c.peers {
 		if p.current == nil && p.waiting == 0 && time.Since(p.notBefore) > forgetAfter {
-			delete(c.peers, addr)
+			delete(c.peers, to)
 		}
 	}
 }
@@ -183,9 +184,12 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// target is the name and address of an ingester.
+type target struct{ id, addr string }
+
 // peer is one ingester.
 type peer struct {
-	addr string
+	target
 
 	// What follows belongs to Client.mu.
 	current   *stream // nil before the first push and after a failure

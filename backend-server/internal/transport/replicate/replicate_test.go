@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
+	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -116,7 +117,7 @@ func TestRecordsArrive(t *testing.T) {
 		return nil
 	})
 	c := newClient(t)
-	require.Nil(t, c.Push(within(t, time.Minute), addr, "t", batch(t, 4), []int{1, 3}))
+	require.Nil(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", batch(t, 4), []int{1, 3}))
 	n, frames := len(want[0].Profile.Samples), 0
 	for _, s := range want[0].Profile.Samples {
 		frames += int(s.FrameEnd - s.FrameStart)
@@ -136,7 +137,7 @@ func TestErrorsOfRecords(t *testing.T) {
 		return out
 	})
 	c := newClient(t)
-	errs := c.Push(within(t, time.Minute), addr, "t", batch(t, 5), []int{0, 1, 2, 4})
+	errs := c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", batch(t, 5), []int{0, 1, 2, 4})
 	require.Len(t, errs, 4)
 	for _, i := range []int{0, 3} {
 		require.True(t, fault.Is(errs[i], fault.Exhausted))
@@ -164,7 +165,7 @@ func TestManyAtATime(t *testing.T) {
 	for i := range 50 {
 		all.Go(func() {
 			for range 5 {
-				errs := c.Push(within(t, time.Minute), addr, fmt.Sprint("t", i), b, []int{i})
+				errs := c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, fmt.Sprint("t", i), b, []int{i})
 				if i%3 == 0 {
 					require.EqualError(t, errs[0], fmt.Sprintf("t%d %d", i, i))
 				} else {
@@ -196,7 +197,7 @@ func TestStalledIngester(t *testing.T) {
 	var refusals, timeouts atomic.Int64
 	for range 40 {
 		all.Go(func() {
-			errs := c.Push(within(t, time.Second), bad, "t", b, []int{0})
+			errs := c.Push(within(t, time.Second), &cluster.Peer{Addr: bad}, "t", b, []int{0})
 			require.True(t, fault.Is(errs[0], fault.Unavailable))
 			switch {
 			case errors.Is(errs[0], context.DeadlineExceeded), fault.Is(errors.Unwrap(errs[0]), fault.Unavailable):
@@ -209,7 +210,7 @@ func TestStalledIngester(t *testing.T) {
 	}
 	start := time.Now()
 	for range 20 {
-		require.Nil(t, c.Push(within(t, time.Minute), good, "t", b, []int{0}))
+		require.Nil(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: good}, "t", b, []int{0}))
 	}
 	require.Less(t, time.Since(start), 20*time.Second)
 	all.Wait()
@@ -220,13 +221,13 @@ func TestStalledIngester(t *testing.T) {
 	pause := func(d time.Duration) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		require.Nil(t, c.peers[bad].current)
-		c.peers[bad].notBefore = time.Now().Add(d)
+		require.Nil(t, c.peers[target{addr: bad}].current)
+		c.peers[target{addr: bad}].notBefore = time.Now().Add(d)
 	}
 	pause(time.Hour)
-	require.ErrorContains(t, c.Push(within(t, time.Minute), bad, "t", b, []int{0})[0], "is tried again in")
+	require.ErrorContains(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: bad}, "t", b, []int{0})[0], "is tried again in")
 	pause(0)
-	require.Eventually(t, func() bool { return c.Push(within(t, time.Minute), bad, "t", b, []int{0}) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Push(within(t, time.Minute), &cluster.Peer{Addr: bad}, "t", b, []int{0}) == nil }, 10*time.Second, 10*time.Millisecond)
 }
 
 // TestIngesterDiesAndComesBack: pushes that wait fail at once, and later ones
@@ -240,7 +241,7 @@ func TestIngesterDiesAndComesBack(t *testing.T) {
 	})
 	c, b := newClient(t), batch(t, 1)
 	failed := make(chan error, 1)
-	go func() { failed <- c.Push(within(t, time.Minute), addr, "t", b, []int{0})[0] }()
+	go func() { failed <- c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", b, []int{0})[0] }()
 	<-began
 	go stop()
 	err := <-failed
@@ -248,20 +249,20 @@ func TestIngesterDiesAndComesBack(t *testing.T) {
 	require.ErrorContains(t, err, "the stream to the ingester at "+addr+" is broken")
 	close(release)
 	stop()
-	require.Error(t, c.Push(within(t, time.Minute), addr, "t", b, []int{0})[0])
+	require.Error(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", b, []int{0})[0])
 	_, text, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	port, err := strconv.Atoi(text)
 	require.NoError(t, err)
 	serve(t, port, accept)
-	require.Eventually(t, func() bool { return c.Push(within(t, time.Minute), addr, "t", b, []int{0}) == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", b, []int{0}) == nil }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestPanicIsAnErrorOfItsPush(t *testing.T) {
 	addr, _ := serve(t, 0, func(context.Context, string, []profile.Record) []error { panic("no") })
 	c := newClient(t)
 	for range 2 {
-		require.ErrorContains(t, c.Push(within(t, time.Minute), addr, "t", batch(t, 1), []int{0})[0], "internal error")
+		require.ErrorContains(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", batch(t, 1), []int{0})[0], "internal error")
 	}
 }
 
@@ -290,7 +291,7 @@ func TestSkew(t *testing.T) {
 func TestClosedClient(t *testing.T) {
 	addr, _ := serve(t, 0, accept)
 	c, b := newClient(t), batch(t, 1)
-	require.Nil(t, c.Push(within(t, time.Minute), addr, "t", b, []int{0}))
+	require.Nil(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", b, []int{0}))
 	require.NoError(t, c.Close())
-	require.ErrorContains(t, c.Push(within(t, time.Minute), addr, "t", b, []int{0})[0], "the process is stopping")
+	require.ErrorContains(t, c.Push(within(t, time.Minute), &cluster.Peer{Addr: addr}, "t", b, []int{0})[0], "the process is stopping")
 }

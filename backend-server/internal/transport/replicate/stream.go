@@ -72,7 +72,7 @@ func (s *stream) run(ctx context.Context) {
 }
 
 func (s *stream) connect(ctx context.Context, use func(grpc.ClientStream) error) error {
-	conn, err := s.client.conns.Conn(s.peer.addr)
+	conn, err := s.client.conns.Member(s.peer.id, s.peer.addr)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,9 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	s.finite.Add(1)
 	defer s.finite.Add(-1)
 	defer s.recovered(info.FullMethod, &err)
-	ctx, err = tenantOf(ctx)
+	if err = s.identity.check(ctx); err == nil {
+		ctx, err = tenantOf(ctx)
+	}
 	if err == nil {
 		reply, err = next(ctx, req)
 	}
@@ -28,7 +30,10 @@ func (s *Server) stream(impl any, stream grpc.ServerStream, info *grpc.StreamSer
 		defer s.finite.Add(-1)
 	}
 	defer s.recovered(info.FullMethod, &err)
-	ctx, err := tenantOf(stream.Context())
+	ctx := stream.Context()
+	if err = s.identity.check(ctx); err == nil {
+		ctx, err = tenantOf(ctx)
+	}
 	if err == nil {
 		err = next(impl, &owned{stream, ctx})
 	}

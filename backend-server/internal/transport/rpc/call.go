@@ -38,12 +38,12 @@ func tenantOf(ctx context.Context) (context.Context, error) {
 
 // unary is what surrounds a call to the process.
 func (to *peer) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return to.explain(ctx, call(withTenant(ctx), method, req, reply, cc, opts...))
+	return to.explain(ctx, call(to.identity.toCluster(withTenant(ctx)), method, req, reply, cc, opts...))
 }
 
 // stream is the same for a stream.
 func (to *peer) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := open(withTenant(ctx), desc, cc, method, opts...)
+	s, err := open(to.identity.toCluster(withTenant(ctx)), desc, cc, method, opts...)
 	if err != nil {
 		return nil, to.explain(ctx, err)
 	}

@@ -24,4 +24,8 @@
 //	    hint. A kind that is not known here is taken from the gRPC code.
 //	P3  A caller is told context.Canceled only if its own context has ended.
 //	P4  A panic ends its call, not the process.
+//	P5  A call to a member of a ring is answered by nobody else. Addresses are
+//	    given to other processes, of other clusters too, and for as long as a
+//	    ring says otherwise their profiles would be mixed with ours, and ours
+//	    counted as stored.
 package rpc

@@ -40,7 +40,10 @@ const (
 // Option changes a Server or a Pool.
 type Option func(*options)
 
-type options struct{ tracer trace.TracerProvider }
+type options struct {
+	tracer   trace.TracerProvider
+	identity *identity // nil: any
+}
 
 func apply(all []Option) options {
 	var o options
@@ -52,6 +55,13 @@ func apply(all []Option) options {
 
 // WithTracing has a span made for every call. A nil provider changes nothing.
 func WithTracing(p trace.TracerProvider) Option { return func(o *options) { o.tracer = p } }
+
+// WithIdentity says which instance of which cluster this process is. A Server
+// refuses calls that were meant for another one (P5), a Pool says which cluster
+// it calls. Without it neither does.
+func WithIdentity(cluster, instance string) Option {
+	return func(o *options) { o.identity = &identity{cluster, instance} }
+}
 
 // spans returns what otelgrpc is to know.
 func (o options) spans() []otelgrpc.Option {

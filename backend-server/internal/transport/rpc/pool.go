@@ -45,9 +45,10 @@ type Pool struct {
 
 // peer is one process that was called.
 type peer struct {
-	addr  string
-	conn  *grpc.ClientConn
-	calls atomic.Int64 // that have not ended
+	addr     string
+	identity *identity // of this process, as the others know it
+	conn     *grpc.ClientConn
+	calls    atomic.Int64 // that have not ended
 
 	mu   sync.Mutex
 	wire *wire // the connection, as it is now; nil before there is one
@@ -84,7 +85,7 @@ func (p *Pool) Conn(addr string) (*grpc.ClientConn, error) {
 	if to := p.peers[addr]; to != nil {
 		return to.conn, nil
 	}
-	to := &peer{addr: addr}
+	to := &peer{addr: addr, identity: p.options.identity}
 	var err error
 	// passthrough: the name is looked up at each attempt, not cached.
 	if to.conn, err = grpc.NewClient("passthrough:///"+addr, p.dialOptions(to)...); err != nil {

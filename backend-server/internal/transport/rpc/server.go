@@ -26,6 +26,7 @@ type Server struct {
 	grpc     *grpc.Server
 	listener net.Listener
 	panics   prometheus.Counter
+	identity *identity
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -66,7 +67,9 @@ func NewServer(cfg Config, reg prometheus.Registerer, logger *slog.Logger, opts 
 		grpc.StatsHandler(&counter{metrics: m}),
 		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
 	}
-	if o := apply(opts); o.tracer != nil {
+	o := apply(opts)
+	s.identity = o.identity
+	if o.tracer != nil {
 		all = append(all, grpc.StatsHandler(otelgrpc.NewServerHandler(o.spans()...)))
 	}
 	s.grpc = grpc.NewServer(all...)
