@@ -39,7 +39,8 @@ type App struct {
 	roleSet
 
 	services []services.Service
-	checks   []check // what /ready asks, in this order
+	checks   []check     // what /ready asks, in this order
+	up       atomic.Bool // all roles have started
 	stopping atomic.Bool
 	// leaves says whether the ingester leaves its ring for good when it stops.
 	leaves atomic.Bool

@@ -9,6 +9,8 @@
 //	modules.go  which role needs which (dskit modules)
 //	write.go    the write path: push → distributor → ingester
 //	read.go     the read path: query → query-frontend → querier → ingester, store-gateway
+//	peers.go    what a member of a cluster has: port, connections, rings
+//	copies.go   what there are too few copies of, before a process is a member
 //	keep.go     where data stays: data folder, bucket, shipping
 //	ops.go      /ready, /metrics, status pages
 //

@@ -64,6 +64,10 @@ func (a *App) initStoreGateway() (services.Service, error) {
 	return a.join(cluster.StoreGateway, cluster.Role{Service: a.gateway})
 }
 
+// probationMargin is for cutting and shipping what others have of the time
+// before.
+const probationMargin = 15 * time.Minute
+
 // dropGrace is longer than it takes a query to open what it reads.
 const dropGrace = time.Minute
 
@@ -83,5 +87,8 @@ func (a *App) initIngester() (services.Service, error) {
 	})
 	a.checks = append(a.checks, check{Ingester, a.ingester.Ready})
 	a.leaves.Store(a.cfg.UnregisterIngester)
-	return a.join(cluster.Ingester, cluster.Role{Service: a.ingester, Leaves: a.leaves.Load, Drain: a.ingester.Drain})
+	return a.join(cluster.Ingester, cluster.Role{
+		Service: a.settled(), Leaves: a.leaves.Load, Drain: a.ingester.Drain,
+		Probation: a.cfg.Ingester.MaxBlockDuration + probationMargin,
+	})
 }

@@ -27,6 +27,9 @@ func (a *App) Ready(context.Context) error {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	if !a.up.Load() {
+		return errors.New("the process is starting")
+	}
 	return nil
 }
 

@@ -23,10 +23,14 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failure firstError // of a role; those that need it fail after it
+	asked := ctx
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var failure firstError // of a role; those that need it fail after it
 	manager.AddListener(services.NewManagerListener(func() {}, func() {}, func(s services.Service) {
+		if asked.Err() != nil && errors.Is(s.FailureCase(), context.Canceled) {
+			return // it was told to stop while it started
+		}
 		failure.note(fmt.Errorf("%s failed: %w", services.DescribeService(s), s.FailureCase()))
 		stop()
 	}))
@@ -44,10 +48,17 @@ func (a *App) Run(ctx context.Context) error {
 		})
 		g.Go(func() error { a.peers.tidy(called); return nil })
 	}
+	taking, refuse := context.WithCancel(context.WithoutCancel(ctx))
+	defer refuse()
+	g.Go(func() error {
+		defer refuse()
+		return a.announceStop(ctx, taking)
+	})
 	g.Go(func() error {
 		defer close(served)
 		defer stop()
-		return a.http.Serve(ctx)
+		defer refuse()
+		return a.http.Serve(taking)
 	})
 	g.Go(func() error {
 		defer hangUp()
@@ -56,6 +67,20 @@ func (a *App) Run(ctx context.Context) error {
 	err = errors.Join(g.Wait(), failure.get())
 	a.logger.Info("Hearth has stopped")
 	return err
+}
+
+// announceStop has /ready tell that the process stops, and returns when no more
+// requests should be taken.
+func (a *App) announceStop(ctx, taking context.Context) error {
+	<-ctx.Done()
+	a.stopping.Store(true)
+	delay := time.NewTimer(a.cfg.HTTP.ShutdownDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-taking.Done(): // they no longer are
+	}
+	return nil
 }
 
 // firstError keeps the first of several errors.
@@ -79,10 +104,9 @@ func (a *App) runRoles(ctx context.Context, manager *services.Manager, served <-
 		return err
 	}
 	if manager.AwaitHealthy(ctx) == nil {
+		a.up.Store(true)
 		a.logger.Info("Hearth is up", "address", a.Addr(), "took", time.Since(begin))
 	}
-	<-ctx.Done()
-	a.stopping.Store(true)
 	<-served
 	manager.StopAsync()
 	return manager.AwaitStopped(background)

@@ -48,6 +48,7 @@ func TestGossip(t *testing.T) {
 		{"gossip is encrypted", encrypted},
 		{"gossip has a page", gossipPage},
 		{"a restart keeps its place", restarted},
+		{"a lost disk is not read from", onProbation},
 		{"a process sleeps", func(t *testing.T) { suspended(t, 13, neverForget) }},
 		{"a process sleeps too long", func(t *testing.T) { suspended(t, 14, "-ingester.ring.auto-forget-after=3s") }},
 	} {

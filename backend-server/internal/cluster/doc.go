@@ -27,7 +27,8 @@
 // # States
 //
 //	PENDING    known to all; the role starts (replays its log): no traffic
-//	JOINING    the role runs; tokens may be watched for conflicts: no traffic
+//	JOINING    the role runs: written to, not read from. Mostly for a moment; a
+//	           member that has lost what it had stays so for its Probation
 //	ACTIVE     written to and read from
 //	LEAVING    read from, no longer written to; the role empties its memory, or
 //	           the process is being restarted

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/grafana/dskit/ring"
@@ -20,6 +21,11 @@ type Role struct {
 	// left the ring, or while it is LEAVING if it stays; nil if the role needs
 	// neither.
 	Service services.Service
+	// Probation is how long a member that has lost its disk stays JOINING: until
+	// what the others acknowledged together with it is in the bucket. Readers
+	// miss it meanwhile, for it has nothing of what it once confirmed (R2). It is
+	// seen by its name, which the ring knows, and its tokens file, which is gone.
+	Probation time.Duration
 	// Drain empties the role's memory while the member is LEAVING: it refuses
 	// writes first, and serves reads all along. If it fails, what it could not
 	// bring to safety is on the disk of this process only, and the member stays
@@ -45,6 +51,7 @@ type Member struct {
 	addr      string
 	forget    forgetter
 	failed    failure
+	lost      atomic.Bool // on Probation
 }
 
 // Member makes this process a member of a ring. The member must be started
@@ -70,10 +77,18 @@ func (m *Member) Ready() error {
 	if s := m.Service.State(); s != services.Running {
 		return fmt.Errorf("this process's membership of the %s ring is %s", m.name, s)
 	}
-	if s := m.lifecycle.GetState(); s != ring.ACTIVE {
+	if s := m.lifecycle.GetState(); s != ring.ACTIVE && s != m.works() {
 		return fmt.Errorf("this process is %s on the %s ring", s, m.name)
 	}
 	return nil
+}
+
+// works is the state in which the member is when it has started.
+func (m *Member) works() ring.InstanceState {
+	if m.lost.Load() {
+		return ring.JOINING
+	}
+	return ring.ACTIVE
 }
 
 // start registers the member, starts the role and makes the member ACTIVE.
@@ -82,10 +97,11 @@ func (m *Member) start(ctx context.Context) error {
 		return fmt.Errorf("join the %s ring: %w", m.name, err)
 	}
 	err := m.startRole(ctx)
-	for _, state := range []ring.InstanceState{ring.JOINING, ring.ACTIVE} {
-		if err == nil {
-			err = m.lifecycle.ChangeState(ctx, state)
-		}
+	if err == nil {
+		err = m.lifecycle.ChangeState(ctx, ring.JOINING)
+	}
+	if err == nil && !m.lost.Load() {
+		err = m.lifecycle.ChangeState(ctx, ring.ACTIVE)
 	}
 	if err == nil {
 		err = m.seeItself(ctx)
@@ -134,7 +150,7 @@ func (m *Member) seeItself(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		if s, err := r.ring.GetInstanceState(r.id); err == nil && s == ring.ACTIVE {
+		if s, err := r.ring.GetInstanceState(r.id); err == nil && s == m.works() {
 			return nil
 		}
 		select {
@@ -160,11 +176,26 @@ func (m *Member) startRole(ctx context.Context) error {
 }
 
 func (m *Member) run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-m.failed:
-		return err
+	var over <-chan time.Time
+	if m.lost.Load() {
+		m.logger.Error("this -instance.id was on the ring before, and what it had is gone; it is written to, and read from when what others have of that time is in the bucket", "id", m.cluster.cfg.Instance.ID, "after", m.role.Probation)
+		timer := time.NewTimer(m.role.Probation)
+		defer timer.Stop()
+		over = timer.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-m.failed:
+			return err
+		case <-over:
+			if err := m.lifecycle.ChangeState(ctx, ring.ACTIVE); err != nil {
+				return fmt.Errorf("join the %s ring: %w", m.name, err)
+			}
+			m.lost.Store(false)
+			delegate{m}.OnRingInstanceTokens(m.lifecycle, m.lifecycle.GetTokens())
+		}
 	}
 }
 
@@ -234,6 +265,7 @@ func (d delegate) OnRingInstanceRegister(l *ring.BasicLifecycler, desc ring.Desc
 		if self.Addr != d.m.addr {
 			d.m.logger.Warn("this -instance.id was at another address; if a process still runs there, give it another one", "id", id, "address", d.m.addr, "before", self.Addr)
 		}
+		d.m.lost.Store(d.m.role.Probation > 0 && d.m.tokens.gone())
 	}
 	if len(mine) == 0 {
 		var err error
@@ -268,6 +300,9 @@ func (d delegate) fill(l *ring.BasicLifecycler, desc *ring.Desc, mine ring.Token
 
 // OnRingInstanceTokens implements ring.BasicLifecyclerDelegate.
 func (d delegate) OnRingInstanceTokens(_ *ring.BasicLifecycler, tokens ring.Tokens) {
+	if d.m.lost.Load() {
+		return // the file says that nothing was lost
+	}
 	if err := d.m.tokens.save(tokens); err != nil {
 		d.m.logger.Error("tokens file cannot be written; after a restart this process gets another place on the ring", "file", string(d.m.tokens), "err", err)
 	}

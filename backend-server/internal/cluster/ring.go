@@ -38,7 +38,7 @@ type Ring struct {
 // The two things that members of a ring are asked for. That a member is healthy
 // is checked besides.
 var (
-	writing = ring.NewOp([]ring.InstanceState{ring.ACTIVE}, nil)
+	writing = ring.NewOp([]ring.InstanceState{ring.ACTIVE, ring.JOINING}, nil)
 	reading = ring.NewOp([]ring.InstanceState{ring.ACTIVE, ring.LEAVING}, nil)
 )
 

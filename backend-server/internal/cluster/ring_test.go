@@ -109,9 +109,9 @@ func TestReplicasArePicked(t *testing.T) {
 		{name: "one replaced", members: 4, change: func(p []peer) { p[3].state = ring.LEAVING }, want: all, errors: 1},
 		{name: "dead replaced", members: 4, change: func(p []peer) { p[3].silent = stale }, want: all, errors: 1},
 		{name: "three replaced", members: 6, change: func(p []peer) {
-			p[3].silent, p[4].state, p[5].state = stale, ring.PENDING, ring.JOINING
+			p[3].silent, p[4].state, p[5].state = stale, ring.PENDING, ring.PENDING
 		}, want: all, errors: 1},
-		{name: "none left", members: 2, change: func(p []peer) { p[0].silent, p[1].state = stale, ring.JOINING }, fails: "only 0 can take it; m0 is UNHEALTHY, m1 is JOINING"},
+		{name: "none left", members: 2, change: func(p []peer) { p[0].silent, p[1].state = stale, ring.PENDING }, fails: "only 0 can take it; m0 is UNHEALTHY, m1 is PENDING"},
 	} {
 		peers := even(c.members)
 		if c.change != nil {

@@ -42,6 +42,15 @@ func (f tokensFile) load() (ring.Tokens, error) {
 	return slices.Compact(v.Tokens), nil
 }
 
+// gone reports whether there should be a file and is none.
+func (f tokensFile) gone() bool {
+	if f == "" {
+		return false
+	}
+	_, err := os.Stat(string(f))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // save replaces the file by one with tokens, whole or not at all.
 func (f tokensFile) save(tokens ring.Tokens) error {
 	if f == "" {

@@ -23,6 +23,13 @@ func (i *Ingester) Drain(ctx context.Context) error {
 	i.pushing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
+	return i.HandOver(ctx)
+}
+
+// HandOver writes and ships what is in memory, and returns nil when all that the
+// ingester has is in the bucket and shown by everybody who reads that. What
+// fails is tried again until ctx ends.
+func (i *Ingester) HandOver(ctx context.Context) error {
 	for {
 		err := i.Flush(ctx)
 		if err == nil {
@@ -31,7 +38,7 @@ func (i *Ingester) Drain(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		i.deps.Logger.Warn("the ingester cannot leave yet", "err", err, "again_in", drainPause)
+		i.deps.Logger.Warn("not everything is in the bucket yet, and known to be there", "err", err, "again_in", drainPause)
 		select {
 		case <-time.After(drainPause):
 		case <-ctx.Done():

@@ -181,6 +181,9 @@ func (i *Ingester) Ready() error {
 	return i.health.check(time.Now())
 }
 
+// Tenants returns how many tenants have a database here.
+func (i *Ingester) Tenants() int { return len(i.instances()) }
+
 func (i *Ingester) tenantDir(tenantID string) string {
 	return filepath.Join(i.cfg.DataPath, tenantsDir, tenantID)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/grafana/dskit/ring"
@@ -84,7 +85,7 @@ func (l *lostStore) Unwrap() error { return l.err }
 // final reports whether an error would be that of any store.
 func final(err error) bool {
 	switch fault.KindOf(err) {
-	case fault.Invalid, fault.TooLarge, fault.Unauthenticated, fault.Unimplemented, fault.NotFound:
+	case fault.Invalid, fault.TooLarge, fault.Unauthenticated, fault.Unimplemented:
 		return true
 	}
 	return false
@@ -188,8 +189,9 @@ func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenan
 	var ingesters []answered[T]
 	var gateway *answered[T]
 	var g errgroup.Group
+	var first atomic.Pointer[error] // the other half then fails for its sake
 	either := func(err error) error {
-		if err != nil {
+		if err != nil && first.CompareAndSwap(nil, &err) {
 			stop()
 		}
 		return err
@@ -202,14 +204,14 @@ func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenan
 		gateway, err = askGateway(ctx, r, tenantID, avoid, fn, drop)
 		return either(err)
 	})
-	if err := g.Wait(); err != nil {
+	if g.Wait() != nil {
 		for _, a := range ingesters {
 			drop(a.what)
 		}
 		if gateway != nil {
 			drop(gateway.what)
 		}
-		return nil, err
+		return nil, *first.Load()
 	}
 	return append(ingesters, *gateway), nil
 }

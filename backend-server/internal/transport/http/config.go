@@ -16,6 +16,7 @@ type Config struct {
 	Port            int // 0: any free one
 	MaxBodyBytes    config.Bytes
 	ShutdownTimeout time.Duration
+	ShutdownDelay   time.Duration
 	Multitenancy    bool
 	TLS             certs.Files
 }
@@ -28,6 +29,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.TLS.RegisterFlags(f, "server.http-tls", "for the port for everything.", "Certificates of the authorities that may sign those of clients. With it, all clients must have one, those that scrape metrics or ask for readiness too. Read again when it changes.")
 	f.Var(&c.MaxBodyBytes, "server.max-body-size", "Largest request body, as sent.")
 	f.DurationVar(&c.ShutdownTimeout, "server.graceful-shutdown-timeout", 30*time.Second, "How long running requests may take to finish when the process stops.")
+	f.DurationVar(&c.ShutdownDelay, "server.shutdown-delay", 0, "How long a process that is told to stop goes on taking requests while /ready says that it stops, so that a load balancer can send them elsewhere.")
 	f.BoolVar(&c.Multitenancy, "auth.multitenancy-enabled", false, "Require the header X-Scope-OrgID and keep tenants apart. Off: everything belongs to the tenant \"anonymous\".")
 }
 
@@ -39,6 +41,9 @@ func (c *Config) Validate() []error {
 	}
 	if c.MaxBodyBytes <= 0 {
 		problems = append(problems, config.Problem("server.max-body-size", c.MaxBodyBytes.String(), "a size above 0"))
+	}
+	if c.ShutdownDelay < 0 {
+		problems = append(problems, config.Problem("server.shutdown-delay", c.ShutdownDelay, "a duration that is not negative"))
 	}
 	if c.ShutdownTimeout < 0 {
 		problems = append(problems, config.Problem("server.graceful-shutdown-timeout", c.ShutdownTimeout, "a duration that is not negative"))
