@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grafana/dskit/services"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
@@ -225,4 +226,24 @@ func TestMetricsOfRoom(t *testing.T) {
 	require.Zero(t, values["hearth_ingester_disk_low"])
 	require.Zero(t, values["hearth_ingester_disk_refusing"])
 	require.Contains(t, values, "hearth_ingester_log_bytes")
+}
+
+// A store-gateway that hangs keeps blocks from going, and nothing else.
+func TestDiskIsLookedAtWhateverHangs(t *testing.T) {
+	f, mem := newMemFixture(t)
+	require.NoError(t, vfs.WriteFile(mem, "/of somebody else", make([]byte, 1<<20)))
+	f.hangs = true
+	f.make(t, func(c *Config) { c.Disk.MinFreeBytes, c.Disk.MinFreePercent, c.RetryWindow = floor, 99, time.Minute })
+	require.NoError(t, services.StartAndAwaitRunning(t.Context(), f.Ingester))
+	t.Cleanup(func() { f.stopNow(t) })
+	push(t, f, team, record(1, 1))
+	require.NoError(t, f.Flush(t.Context()))
+	free(t, mem, floor-1)
+	require.Eventually(t, func() bool { _, low, _ := f.disk.state(); return low }, 10*time.Second, time.Millisecond)
+	time.Sleep(2 * diskInterval) // by now it asks for the block
+	free(t, mem, floor/4-1)
+	require.Eventually(t, func() bool {
+		errs := f.Push(t.Context(), team, []profile.Record{record(2, 1)})
+		return len(errs) == 1 && fault.ReasonOf(errs[0]) == reasonDiskLow
+	}, 10*time.Second, 100*time.Millisecond)
 }

@@ -42,6 +42,7 @@ type fixture struct {
 	bkt *flaky
 	// missing is what those who read the bucket say about every block.
 	missing  error
+	hangs    bool // they do not answer
 	registry *prometheus.Registry
 
 	mu      sync.Mutex
@@ -82,7 +83,12 @@ func (f *fixture) make(t *testing.T, change func(*Config)) {
 			defer f.mu.Unlock()
 			f.shipped = append(f.shipped, id)
 		},
-		InBucket: func(context.Context, string, *block.Meta) error { return f.missing },
+		InBucket: func(ctx context.Context, _ string, _ *block.Meta) error {
+			if f.hangs {
+				<-ctx.Done()
+			}
+			return f.missing
+		},
 	})
 }
 

@@ -65,6 +65,7 @@ func (i *Ingester) run(ctx context.Context) error {
 	g.Go(func() error { i.cutLoop(ctx); return nil })
 	g.Go(func() error { i.shipLoop(ctx); return nil })
 	g.Go(func() error { i.keepLoop(ctx); return nil })
+	g.Go(func() error { i.diskLoop(ctx); return nil })
 	return g.Wait()
 }
 

@@ -40,6 +40,25 @@ func (i *Ingester) keepLoop(ctx context.Context) {
 	}
 }
 
+// diskLoop looks at the disk. keepLoop does so too, but where those who read
+// the bucket do not answer it is held up for long, and the disk would be full
+// before pushes are refused.
+func (i *Ingester) diskLoop(ctx context.Context) {
+	tick := time.NewTicker(diskInterval)
+	defer tick.Stop()
+	for {
+		if i.disk.look() > 0 {
+			i.press()
+			i.wantShipping()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // Tidy removes local blocks that are in the bucket: the oldest ones, if the
 // disk is low, until it is not, and those that were shipped long enough before
 // now. The ingester does so by itself every minute.
