@@ -53,9 +53,17 @@ func (a *App) openBucket() error {
 	if cfg.Dir == "" {
 		cfg.Dir = filepath.Join(a.cfg.Ingester.DataPath, bucketDir)
 	}
-	var err error
-	a.bucket, err = bucket.Open(cfg, a.registry, a.logger.With("component", "bucket"))
-	return err
+	bkt, err := bucket.Open(cfg, a.registry, a.logger.With("component", "bucket"))
+	if err != nil {
+		return err
+	}
+	seen := filepath.Join(a.cfg.Ingester.DataPath, bucket.SeenFile)
+	known, err := vfs.Exists(vfs.OS{}, seen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("data folder (-db.data-path): %w", err), bkt.Close())
+	}
+	a.bucket = bucket.NewGuard(bkt, known, func() error { return vfs.WriteFileAtomic(vfs.OS{}, seen, nil) })
+	return nil
 }
 
 func (a *App) initStoreGateway() (services.Service, error) {

@@ -2,7 +2,8 @@
 // configuration, and the rules for what lies in it.
 //
 // The store itself is thanos-io/objstore's. This package adds the names of all
-// objects (paths.go), the upload of a block, and reading one by range.
+// objects (paths.go), the upload of a block, reading one by range, and a marker
+// by which a bucket is known again (guard.go).
 //
 // An upload can be cut off anywhere, by a crash or by the store, and some
 // stores (a file system among them) can be left with half an object. Hence:
