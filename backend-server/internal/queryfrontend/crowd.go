@@ -20,14 +20,14 @@ import (
 // for that, the question is refused. The others share a few places, and wait
 // where the queue is full.
 
-// places is how many parts of a tenant's questions may be asked at once besides
-// the first ones, fewer than half of what a scheduler takes: there may be two
-// frontends.
-const places = 48
+// placesFor is for how many questions a tenant has places, if each asks as many
+// parts at once as it may. By default that is fewer than half of what a
+// scheduler takes: there may be two frontends.
+const placesFor = 3
 
-// crowd is the tenants whose questions have parts. The zero value is ready for
-// use.
+// crowd is the tenants whose questions have parts.
 type crowd struct {
+	places  int64 // of a tenant
 	mu      sync.Mutex
 	tenants map[string]*shared
 }
@@ -38,17 +38,18 @@ type shared struct {
 	places *semaphore.Weighted
 }
 
+func newCrowd(parallelism int) *crowd {
+	return &crowd{places: placesFor * int64(parallelism), tenants: map[string]*shared{}}
+}
+
 // enter returns what the parts of one question need; leave must be called when
 // they are answered.
 func (c *crowd) enter(tenantID string) *siblings {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tenants == nil {
-		c.tenants = map[string]*shared{}
-	}
 	t := c.tenants[tenantID]
 	if t == nil {
-		t = &shared{places: semaphore.NewWeighted(places)}
+		t = &shared{places: semaphore.NewWeighted(c.places)}
 		c.tenants[tenantID] = t
 	}
 	t.users++

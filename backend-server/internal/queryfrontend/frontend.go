@@ -48,13 +48,13 @@ type Frontend struct {
 	now     func() time.Time
 	metrics *metrics
 	cache   *cache // nil: none
-	crowd   crowd
+	crowd   *crowd
 }
 
 // New returns a Frontend that asks a. The clock is for the look-back limit, and
 // for which times are over.
 func New(cfg Config, a question.Asker, reg prometheus.Registerer, now func() time.Time) *Frontend {
-	f := &Frontend{cfg: cfg, asker: a, now: now, metrics: newMetrics(reg)}
+	f := &Frontend{cfg: cfg, asker: a, now: now, metrics: newMetrics(reg), crowd: newCrowd(cfg.MaxParallelism)}
 	if cfg.CacheBytes > 0 {
 		f.cache = newCache(int64(cfg.CacheBytes), func(n int64) { f.metrics.cacheBytes.Add(float64(n)) })
 	}
