@@ -72,6 +72,16 @@ func (a *App) initStoreGateway() (services.Service, error) {
 	return a.join(cluster.StoreGateway, cluster.Role{Service: a.gateway})
 }
 
+// probation returns how long an ingester that has lost its disk is not read
+// from: until others have cut and shipped what they have of the time before. If
+// there is one copy of everything, others have nothing of it.
+func (c *Config) probation() time.Duration {
+	if c.Cluster.Replication(cluster.Ingester) == 1 {
+		return 0
+	}
+	return c.Ingester.MaxBlockDuration + probationMargin
+}
+
 // probationMargin is for cutting and shipping what others have of the time
 // before.
 const probationMargin = 15 * time.Minute
@@ -97,6 +107,6 @@ func (a *App) initIngester() (services.Service, error) {
 	a.leaves.Store(a.cfg.UnregisterIngester)
 	return a.join(cluster.Ingester, cluster.Role{
 		Service: a.settled(), Leaves: a.leaves.Load, Drain: a.ingester.Drain,
-		Probation: a.cfg.Ingester.MaxBlockDuration + probationMargin,
+		Probation: a.cfg.probation(),
 	})
 }
