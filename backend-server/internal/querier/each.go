@@ -10,8 +10,8 @@ import (
 
 // each calls fn for the sessions that are wanted, at the same time, and returns
 // the results by session. A session that fails, or hangs while the others are
-// done, ends all; the error is then a lostStore.
-func each[T any](ctx context.Context, sessions []answered[replica.Session], wanted func(int) bool, fn func(context.Context, int) (T, error)) ([]T, error) {
+// done, unless the caller is patient, ends all; the error is then a lostStore.
+func each[T any](ctx context.Context, sessions []answered[replica.Session], patient bool, wanted func(int) bool, fn func(context.Context, int) (T, error)) ([]T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
@@ -32,7 +32,7 @@ func each[T any](ctx context.Context, sessions []answered[replica.Session], want
 		}
 	}
 	begin := time.Now()
-	alone := len(running) == 1
+	patient = patient || len(running) == 1
 	var hangs <-chan time.Time
 	for len(running) > 0 {
 		select {
@@ -42,17 +42,18 @@ func each[T any](ctx context.Context, sessions []answered[replica.Session], want
 				return nil, res.err
 			}
 			if res.err != nil {
-				return nil, &lostStore{sessions[res.i].id, res.err}
+				return nil, &lostStore{id: sessions[res.i].id, err: res.err}
 			}
 			out[res.i] = res.what
-			if len(running) == 1 && !alone {
+			if len(running) == 1 && !patient {
 				timer := time.NewTimer(max(hangsAfter, hangsTimes*time.Since(begin)))
 				defer timer.Stop()
 				hangs = timer.C
 			}
 		case <-hangs:
 			for i := range running {
-				return nil, &lostStore{sessions[i].id, fault.New(fault.Unavailable, "it hangs: after %s all others are done", time.Since(begin).Round(time.Millisecond))}
+				err := fault.New(fault.Unavailable, "it hangs: after %s all others are done", time.Since(begin).Round(time.Millisecond))
+				return nil, &lostStore{id: sessions[i].id, err: err, hangs: true}
 			}
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)

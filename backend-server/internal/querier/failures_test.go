@@ -256,3 +256,41 @@ func TestVersions(t *testing.T) {
 		require.NotEqual(t, first.Version, none.Version)
 	})
 }
+
+// TestWhoHasMuchToDo: a store that takes far longer than all others, since its
+// bucket is slow or it has most of the data, does not fail the question (Q4).
+func TestWhoHasMuchToDo(t *testing.T) {
+	const takes = time.Minute
+	read := func(t *testing.T, c *cast, most time.Duration) {
+		t.Helper()
+		begin := time.Now()
+		got, err := c.read(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, profiles, got)
+		require.LessOrEqual(t, time.Since(begin), most)
+	}
+	bubble(t, "all store-gateways", func(t *testing.T) {
+		c := newCast(t, 3)
+		c.gateways[0].works, c.gateways[1].works = takes, takes
+		read(t, c, takes+hangsAfter)
+	})
+	bubble(t, "the only store-gateway", func(t *testing.T) {
+		c := newCast(t, 3)
+		c.gateways = c.gateways[:1]
+		c.gateways[0].works = takes
+		read(t, c, takes+hangsAfter)
+	})
+	bubble(t, "ingesters, and one is down", func(t *testing.T) {
+		c := newCast(t, 3)
+		fail(opening, fault.New(fault.Unavailable, "stopping"), c.ingesters[0])
+		c.ingesters[1].works, c.ingesters[2].works = takes, takes
+		read(t, c, takes+hangsAfter)
+	})
+	bubble(t, "everybody", func(t *testing.T) {
+		c := newCast(t, 3)
+		for i, m := range slices.Concat(c.ingesters, c.gateways) {
+			m.works = time.Duration(i+1) * takes
+		}
+		read(t, c, 20*takes)
+	})
+}

@@ -22,7 +22,10 @@
 //	Q2  the ring is looked at before the bucket: who has left the ring by then
 //	    has made sure before that store-gateways know its blocks;
 //	Q3  when Ask returns, nothing of it runs in this process any more but calls
-//	    that have been cancelled.
+//	    that have been cancelled;
+//	Q4  no question fails because a store takes long: one that seems to hang is
+//	    left out once, and waited for if there is no answer without it. Who is
+//	    really gone is found out by the calls (package rpc).
 package querier
 
 import (

@@ -51,7 +51,9 @@ const (
 	// show what they have.
 	hedgeAfter = 300 * time.Millisecond
 	// hangsAfter is how long a store may take for its part, at the least, when
-	// all others are done; it may take hangsTimes as long as these have.
+	// all others are done; it may take hangsTimes as long as these have. Then
+	// it hangs, or has far more to do or a slow bucket: without it all is asked
+	// again, and of those that are asked then none is given up so (Q4).
 	hangsAfter = 2 * time.Second
 	hangsTimes = 4
 )
@@ -59,22 +61,35 @@ const (
 // Read implements Reader.
 func (r *Replicas) Read(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
 	var avoid []string
-	for {
-		a, err := r.try(ctx, tenantID, q, avoid)
+	suspect := "" // of avoid, it may have much to do only
+	for patient := false; ; {
+		a, err := r.try(ctx, tenantID, q, avoid, patient)
 		var lost *lostStore
-		if err == nil || !errors.As(err, &lost) || ctx.Err() != nil || slices.Contains(avoid, lost.id) {
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return a, err
+		case errors.As(err, &lost) && !slices.Contains(avoid, lost.id):
+			r.metrics.lost.Inc()
+			r.deps.Logger.Warn("a store failed while it was read from; all is asked again without it", "store", lost.id, "err", lost.err)
+			avoid = append(avoid, lost.id)
+			if lost.hangs {
+				suspect, patient = lost.id, true
+			}
+		case suspect != "" && fault.Is(err, fault.Unavailable):
+			// There is no answer without it, so it is waited for.
+			avoid = slices.DeleteFunc(avoid, func(id string) bool { return id == suspect })
+			suspect = ""
+		default:
 			return a, err
 		}
-		r.metrics.lost.Inc()
-		r.deps.Logger.Warn("a store failed while it was read from; all is asked again without it", "store", lost.id, "err", lost.err)
-		avoid = append(avoid, lost.id)
 	}
 }
 
 // lostStore is the failure of one store in the middle of a question.
 type lostStore struct {
-	id  string
-	err error
+	id    string
+	err   error
+	hangs bool // as far as can be told
 }
 
 func (l *lostStore) Error() string { return fmt.Sprintf("store %s: %v", l.id, l.err) }
@@ -91,7 +106,7 @@ func final(err error) bool {
 	return false
 }
 
-func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Question, avoid []string) (*question.Answer, error) {
+func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Question, avoid []string, patient bool) (*question.Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !q.Kind.Sums() {
@@ -118,11 +133,11 @@ func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Questio
 			s.what.Close()
 		}
 	}()
-	return r.settle(ctx, q, sessions)
+	return r.settle(ctx, q, sessions, patient)
 }
 
 // settle chooses what is taken from whom and asks for it.
-func (r *Replicas) settle(ctx context.Context, q *question.Question, sessions []answered[replica.Session]) (*question.Answer, error) {
+func (r *Replicas) settle(ctx context.Context, q *question.Question, sessions []answered[replica.Session], patient bool) (*question.Answer, error) {
 	shown := make([][]replica.Unit, len(sessions))
 	for i, s := range sessions {
 		shown[i] = s.what.Units()
@@ -130,7 +145,7 @@ func (r *Replicas) settle(ctx context.Context, q *question.Question, sessions []
 	choice := replica.NewChoice(shown)
 	if refs := choice.Ask(); refs != nil {
 		r.metrics.disputed.Inc()
-		rows, err := each(ctx, sessions, func(i int) bool { return len(refs[i]) > 0 }, func(ctx context.Context, i int) ([][]replica.Row, error) {
+		rows, err := each(ctx, sessions, patient, func(i int) bool { return len(refs[i]) > 0 }, func(ctx context.Context, i int) ([][]replica.Row, error) {
 			return sessions[i].what.Rows(ctx, refs[i])
 		})
 		if err != nil {
@@ -145,7 +160,7 @@ func (r *Replicas) settle(ctx context.Context, q *question.Question, sessions []
 		}
 	}
 	picks := choice.Picks()
-	parts, err := each(ctx, sessions, func(i int) bool { return len(picks[i]) > 0 }, func(ctx context.Context, i int) (*question.Answer, error) {
+	parts, err := each(ctx, sessions, patient, func(i int) bool { return len(picks[i]) > 0 }, func(ctx context.Context, i int) (*question.Answer, error) {
 		return sessions[i].what.Ask(ctx, picks[i])
 	})
 	if err != nil {
@@ -155,7 +170,7 @@ func (r *Replicas) settle(ctx context.Context, q *question.Question, sessions []
 	if len(parts) == 0 { // nobody has anything: a store knows what that looks like
 		empty, err := sessions[0].what.Ask(ctx, nil)
 		if err != nil {
-			return nil, &lostStore{sessions[0].id, err}
+			return nil, &lostStore{id: sessions[0].id, err: err}
 		}
 		parts = append(parts, empty)
 	}

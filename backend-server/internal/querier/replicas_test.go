@@ -61,6 +61,7 @@ type member struct {
 	fails stage
 	with  error // nil: it hangs
 	slow  time.Duration
+	works time.Duration // at its answer
 
 	mu            sync.Mutex
 	opened, open  int
@@ -125,6 +126,12 @@ func (s *session) Rows(ctx context.Context, refs []replica.Ref) ([][]replica.Row
 
 func (s *session) Ask(ctx context.Context, picks []replica.Pick) (*question.Answer, error) {
 	s.of.count(&s.of.asked, 1)
+	if s.of.works > 0 {
+		select {
+		case <-time.After(s.of.works):
+		case <-ctx.Done():
+		}
+	}
 	if err := s.of.reach(ctx, asking); err != nil {
 		return nil, err
 	}
