@@ -294,3 +294,23 @@ func TestWhoHasMuchToDo(t *testing.T) {
 		read(t, c, 20*takes)
 	})
 }
+
+// TestSlowBucket: not all store-gateways read the same from a bucket that is
+// slow already.
+func TestSlowBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCast(t, 3)
+		g := c.gateways[0]
+		c.gateways = nil
+		for i := range 20 {
+			c.gateways = append(c.gateways, &member{name: fmt.Sprint("g", i), Store: g.Store, slow: 6 * time.Second})
+		}
+		_, err := c.read(t.Context())
+		require.NoError(t, err)
+		asked := 0
+		for _, m := range c.gateways {
+			asked += m.opened
+		}
+		require.LessOrEqual(t, asked, 10, "of two attempts")
+	})
+}

@@ -22,7 +22,8 @@ type tried[T any] struct {
 }
 
 // askGateway asks store-gateways in turn: the next one when one fails or takes
-// long. The first answer counts, others are given to drop.
+// long. The first answer counts, others are given to drop. Patience doubles each
+// time: if it is the bucket that is slow, they would all read the same from it.
 func askGateway[T any](ctx context.Context, r *Replicas, tenantID string, avoid []string, fn func(context.Context, replica.Store) (T, error), drop func(T)) (*answered[T], error) {
 	peers, err := r.directory.Gateways(ctx, tenantID)
 	if err != nil {
@@ -50,7 +51,8 @@ func askGateway[T any](ctx context.Context, r *Replicas, tenantID string, avoid 
 			}
 		}()
 	}()
-	hedge := time.NewTicker(hedgeAfter)
+	wait := hedgeAfter
+	hedge := time.NewTimer(wait)
 	defer hedge.Stop()
 	var errs []error
 	for next(); pending > 0; {
@@ -66,6 +68,8 @@ func askGateway[T any](ctx context.Context, r *Replicas, tenantID string, avoid 
 			next()
 		case <-hedge.C:
 			next()
+			wait *= 2
+			hedge.Reset(wait)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
