@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"fmt"
+	"net"
 	nethttp "net/http"
 	"os"
 	"path/filepath"
@@ -14,13 +15,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// member is the settings of the nth member of a cluster of its own.
-func member(t *testing.T, n int, bucket string) Config {
+// freePort returns a port that nobody listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// member is the settings of the nth member of the cluster that gossips on a
+// port.
+func member(t *testing.T, n, port int, bucket string) Config {
 	t.Helper()
 	host := fmt.Sprintf("127.0.96.%d", n)
 	cmd, err := Parse([]string{
 		"-server.http-listen-address=" + host, "-server.http-listen-port=0", "-server.grpc-listen-address=" + host, "-server.grpc-listen-port=0",
-		"-memberlist.bind-addr=" + host, "-memberlist.bind-port=17946", "-memberlist.join=127.0.96.1:17946", fmt.Sprintf("-instance.id=m%d", n),
+		"-memberlist.bind-addr=" + host, fmt.Sprintf("-memberlist.bind-port=%d", port), fmt.Sprintf("-memberlist.join=127.0.96.1:%d", port), fmt.Sprintf("-instance.id=m%d", n),
 		"-db.data-path=" + t.TempDir(), "-storage.filesystem.dir=" + bucket, "-self-profiling.enabled=false", "-ingester.ring.heartbeat-period=1s",
 	})
 	require.NoError(t, err)
@@ -48,8 +59,8 @@ func TestAloneJoinsOthers(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has more loopback addresses than 127.0.0.1 without being told")
 	}
-	bucket := t.TempDir()
-	first := member(t, 1, bucket)
+	bucket, port := t.TempDir(), freePort(t)
+	first := member(t, 1, port, bucket)
 	alone := testConfig(t)
 	alone.Ingester.DataPath, alone.Storage.Dir = first.Ingester.DataPath, bucket
 	a, stop := start(t, alone)
@@ -63,7 +74,7 @@ func TestAloneJoinsOthers(t *testing.T) {
 
 	apps := make([]*App, 3)
 	ready := make(chan int)
-	for i, cfg := range []Config{first, member(t, 2, bucket), member(t, 3, bucket)} {
+	for i, cfg := range []Config{first, member(t, 2, port, bucket), member(t, 3, port, bucket)} {
 		go func() {
 			defer func() { ready <- i }()
 			apps[i], _ = start(t, cfg)

@@ -116,6 +116,9 @@ func restarted(t *testing.T) {
 	p3.willSee(all)
 	views = []*sightings{p1.follow("p2"), p3.follow("p2")}
 	tokens := p2.member.lifecycle.GetTokens()
+	for _, v := range views { // which see it at its next heartbeat
+		v.willEnd(t, "ACTIVE")
+	}
 
 	p2.down() // and back before anybody misses it
 	for _, v := range views {

@@ -137,6 +137,9 @@ var errDropsSoon = errors.New("the block may go soon")
 // drop removes a local block, having made sure that it is read from the bucket
 // from then on (I4).
 func (i *Ingester) drop(ctx context.Context, c candidate, now time.Time, reason string) error {
+	if since, ok := c.inst.seen[c.ID]; ok && !now.Before(since) && now.Sub(since) < i.cfg.DropGrace {
+		return errDropsSoon
+	}
 	if err := i.deps.InBucket(ctx, c.inst.tenant, &c.Meta); err != nil {
 		delete(c.inst.seen, c.ID)
 		return fmt.Errorf("tenant %s: block %s stays: %w", c.inst.tenant, c.ID, err)
