@@ -2,7 +2,6 @@ package distributor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -198,14 +197,9 @@ func (w *spreading) sendDecoded(ctx context.Context, items []int) []error {
 // understand, says nothing about the record: others may store it.
 func attribute(to *cluster.Peer, err error) error {
 	err = fmt.Errorf("ingester %s: %w", to.Id, err)
-	kind := fault.KindOf(err)
-	switch kind {
+	switch fault.KindOf(err) {
 	case fault.Invalid, fault.TooLarge, fault.Exhausted, fault.Unavailable:
 		return err
-	case fault.Unknown:
-		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
 	}
 	return fault.Mark(fault.Unavailable, err)
 }
