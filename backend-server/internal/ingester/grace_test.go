@@ -24,7 +24,7 @@ func TestBlocksStayForAGrace(t *testing.T) {
 	require.NoError(t, f.Tidy(t.Context(), later.Add(time.Minute)))
 	blocks, _ = local(t, f)
 	require.Zero(t, blocks)
-	require.Empty(t, f.instances()[0].seen)
+	require.Empty(t, f.instances()[0].seen.blocks)
 }
 
 // An ingester that leaves takes nothing in any more, has everything in the bucket

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
 )
@@ -23,9 +20,7 @@ type instance struct {
 	// flush do not ship the same ones.
 	shipping sync.Mutex
 
-	// seen says since when a block is known to be shown by those who read the
-	// bucket. Only the keep loop uses it, and tests in its place.
-	seen map[ulid.ULID]time.Time
+	seen seen
 
 	flushing atomic.Bool // the cut loop has a flush of it running
 	// notBefore is when the cut loop may try again after a failure.
@@ -60,7 +55,7 @@ func (i *Ingester) open(ctx context.Context, tenantID string) (*instance, error)
 	i.mu.Lock()
 	inst, ok := i.mu.tenants[tenantID]
 	if !ok {
-		inst = &instance{tenant: tenantID, opened: make(chan struct{}), seen: map[ulid.ULID]time.Time{}}
+		inst = &instance{tenant: tenantID, opened: make(chan struct{})}
 		i.mu.tenants[tenantID] = inst
 	}
 	i.mu.Unlock()

@@ -137,23 +137,20 @@ var errDropsSoon = errors.New("the block may go soon")
 // drop removes a local block, having made sure that it is read from the bucket
 // from then on (I4).
 func (i *Ingester) drop(ctx context.Context, c candidate, now time.Time, reason string) error {
-	if since, ok := c.inst.seen[c.ID]; ok && !now.Before(since) && now.Sub(since) < i.cfg.DropGrace {
+	if since := c.inst.seen.since(c.ID); !now.Before(since) && now.Sub(since) < i.cfg.DropGrace {
 		return errDropsSoon
 	}
 	if err := i.deps.InBucket(ctx, c.inst.tenant, &c.Meta); err != nil {
-		delete(c.inst.seen, c.ID)
+		c.inst.seen.forget(c.ID)
 		return fmt.Errorf("tenant %s: block %s stays: %w", c.inst.tenant, c.ID, err)
 	}
-	if since, ok := c.inst.seen[c.ID]; !ok || now.Before(since) {
-		c.inst.seen[c.ID] = now
-	}
-	if now.Sub(c.inst.seen[c.ID]) < i.cfg.DropGrace {
+	if now.Sub(c.inst.seen.first(c.ID, now)) < i.cfg.DropGrace {
 		return errDropsSoon
 	}
 	if err := c.inst.db.DropLocal(c.ID, now); err != nil {
 		return fmt.Errorf("tenant %s: %w", c.inst.tenant, err)
 	}
-	delete(c.inst.seen, c.ID)
+	c.inst.seen.forget(c.ID)
 	i.metrics.dropped.WithLabelValues(reason).Inc()
 	i.deps.Logger.Info("local block removed; it is read from the bucket now", "tenant", c.inst.tenant, "block", c.ID, "reason", reason, "bytes", c.Meta.Size())
 	return nil
