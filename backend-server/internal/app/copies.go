@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/grafana/dskit/services"
 
@@ -65,6 +66,9 @@ func (a *App) settleCopies(ctx context.Context) error {
 	}
 	if had > 0 && had < want {
 		a.logger.Info("what is here has fewer copies than it should; it goes to the bucket before this process becomes a member", "copies", had, "replication_factor", want)
+		if err := a.waitForOthers(ctx, want); err != nil {
+			return err
+		}
 		if err := a.ingester.HandOver(ctx); err != nil {
 			return err
 		}
@@ -73,6 +77,25 @@ func (a *App) settleCopies(ctx context.Context) error {
 		return fmt.Errorf("number of copies: %w", err)
 	}
 	return nil
+}
+
+// waitForOthers returns when most of the members that a copy needs are on the
+// ring: as long as this process knows nobody, it does not know either which
+// store-gateways there are.
+func (a *App) waitForOthers(ctx context.Context, replicas int) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		members, err := a.peers.rings[cluster.Ingester].All(ctx)
+		if err == nil && len(members) > replicas/2 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
 }
 
 // copies returns how many copies there are of what is in the data folder, 0 if

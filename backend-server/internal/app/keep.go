@@ -69,8 +69,15 @@ func (a *App) openBucket() error {
 func (a *App) initStoreGateway() (services.Service, error) {
 	a.gateway = storegateway.New(a.bucket, a.registry, a.logger.With("component", StoreGateway))
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
+	if a.peers != nil {
+		a.gateway.ListAfter(heardOf)
+	}
 	return a.join(cluster.StoreGateway, cluster.Role{Service: a.gateway})
 }
+
+// heardOf is how long after a process has joined a ring all others know it;
+// gossip takes about a second.
+const heardOf = 3 * time.Second
 
 // probation returns how long an ingester that has lost its disk is not read
 // from: until others have cut and shipped what they have of the time before. If

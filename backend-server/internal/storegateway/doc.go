@@ -14,5 +14,8 @@
 //	G3  a block whose meta file is missing or broken is not there: its upload
 //	    has not finished;
 //	G4  once Holds has returned nil for a block, views show it: other copies may
-//	    go.
+//	    go;
+//	G5  in a cluster, the listing of G1 begins when the gateway has been on its
+//	    ring for long enough for all to know of it (ListAfter): who does not
+//	    tell it of a block (Learn) has shipped that before.
 package storegateway

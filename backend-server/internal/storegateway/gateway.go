@@ -30,6 +30,7 @@ type Gateway struct {
 	bkt     objstore.BucketReader
 	logger  *slog.Logger
 	metrics *metrics
+	settle  time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -46,6 +47,11 @@ func New(bkt objstore.BucketReader, reg prometheus.Registerer, logger *slog.Logg
 	g.Service = services.NewBasicService(nil, g.run, g.stop).WithName("store-gateway")
 	return g
 }
+
+// ListAfter has the first listing wait: a block that is shipped by somebody who
+// has not heard of this gateway yet, and so does not tell it, must be there by
+// then. It is called before the gateway starts.
+func (g *Gateway) ListAfter(settle time.Duration) { g.settle = settle }
 
 // Ready tells why the gateway cannot answer, or nil.
 func (g *Gateway) Ready() error {

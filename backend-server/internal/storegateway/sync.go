@@ -20,6 +20,11 @@ const metaReads = 8
 
 // run lists the bucket, at once and then every now and then.
 func (g *Gateway) run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(g.settle):
+	}
 	pause := firstPause
 	for {
 		wait := syncInterval
