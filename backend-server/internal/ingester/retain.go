@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
 
 const (
@@ -147,7 +148,12 @@ func (i *Ingester) drop(ctx context.Context, c candidate, now time.Time, reason 
 	if now.Sub(c.inst.seen.first(c.ID, now)) < i.cfg.DropGrace {
 		return errDropsSoon
 	}
-	if err := c.inst.db.DropLocal(c.ID, now); err != nil {
+	err := c.inst.db.DropLocal(c.ID, now)
+	if fault.Is(err, fault.NotFound) { // somebody else was quicker
+		c.inst.seen.forget(c.ID)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("tenant %s: %w", c.inst.tenant, err)
 	}
 	c.inst.seen.forget(c.ID)
