@@ -11,7 +11,6 @@ import (
 // their index in the list that it was made from.
 type Choice struct {
 	stores  [][]Unit
-	sources []*source // ranked
 	groups  []group
 	order   []entryKey // of groups, as they were met
 	open    []int      // groups in which sources differ
@@ -20,10 +19,9 @@ type Choice struct {
 
 // source is a database, as far as any store shows something of it.
 type source struct {
-	id      ulid.ULID
-	store   int    // the first that shows something of it
-	weight  int    // entries
-	profile uint64 // count of profiles
+	id     ulid.ULID
+	store  int // the first that shows something of it
+	weight int // entries
 }
 
 // group is all that there is of a series in a window.
@@ -106,6 +104,7 @@ func (c *Choice) distinct() []place {
 // rank orders the sources: those with more entries first, so that what can come
 // from one comes from one; among equals those of earlier stores.
 func (c *Choice) rank(units []place) map[ulid.ULID]int {
+	var sources []*source
 	byID := map[ulid.ULID]*source{}
 	for _, u := range units {
 		unit := &c.stores[u.store][u.Unit]
@@ -113,18 +112,15 @@ func (c *Choice) rank(units []place) map[ulid.ULID]int {
 		if s == nil {
 			s = &source{id: unit.Source, store: u.store}
 			byID[unit.Source] = s
-			c.sources = append(c.sources, s)
+			sources = append(sources, s)
 		}
 		s.weight += len(unit.Entries)
-		for i := range unit.Entries {
-			s.profile += unit.Entries[i].Count
-		}
 	}
-	slices.SortStableFunc(c.sources, func(a, b *source) int {
+	slices.SortStableFunc(sources, func(a, b *source) int {
 		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.store, b.store), a.id.Compare(b.id))
 	})
-	ranks := make(map[ulid.ULID]int, len(c.sources))
-	for i, s := range c.sources {
+	ranks := make(map[ulid.ULID]int, len(sources))
+	for i, s := range sources {
 		ranks[s.id] = i
 	}
 	return ranks
