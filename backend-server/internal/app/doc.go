@@ -18,7 +18,8 @@
 //
 //	A1  the settings do not change after New;
 //	A2  nothing touches the data folder before its lock is held;
-//	A3  the port answers while roles start and stop: /ready says why not yet;
+//	A3  the port answers while roles start, and /ready says why not yet; told to
+//	    stop, /ready says so first, and the port closes before the roles stop;
 //	A4  stopping is starting backwards: requests end first, then the roles, each
 //	    before what it needs, then the lock is given back.
 package app

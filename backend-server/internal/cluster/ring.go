@@ -64,8 +64,8 @@ func newRing(c *Cluster, name Name) (*Ring, error) {
 func (r *Ring) ReplicationFactor() int { return r.rf }
 
 // Replicas returns the members that keep the thing with this hash (see Token)
-// of a tenant: ACTIVE ones, the first that follow on the ring, in different
-// zones if zones count. A write is done when all but MaxErrors of them have it
+// of a tenant: the first that follow on the ring and are written to (ACTIVE or
+// JOINING), in different zones if zones count. A write is done when all but MaxErrors of them have it
 // (R1). There is an error, fault.Unavailable, if there are not enough members.
 func (r *Ring) Replicas(tenant string, hash uint64) (Set, error) {
 	return r.replicas(r.shard(tenant), Token(tenant, hash))
