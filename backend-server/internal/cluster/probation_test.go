@@ -29,7 +29,7 @@ func onProbation(t *testing.T) {
 	}, "it is written to")
 	readers, err := p1.ring.Readers(t.Context(), "t", 0)
 	require.NoError(t, err)
-	require.Equal(t, []string{"p1", "p3"}, ids(readers))
+	require.ElementsMatch(t, []string{"p1", "p3"}, ids(readers)) // in the order of the ring
 	require.Zero(t, readers.MaxErrors, "it is the one that may be missing")
 	require.True(t, p2.member.tokens.gone(), "should it start again, it is still known what was lost")
 
