@@ -35,6 +35,8 @@ type Meta struct {
 	MinTime profile.UnixMilli `json:"minTime"`
 	MaxTime profile.UnixMilli `json:"maxTime"`
 	Stats   Stats             `json:"stats"`
+	// Compaction is how the block came about; nil for one cut from a head.
+	Compaction *Compaction `json:"compaction,omitempty"`
 	// Files are the block's files but MetaFile.
 	Files    []File    `json:"files"`
 	Sections []Section `json:"sections"`
@@ -46,6 +48,25 @@ type Stats struct {
 	Series     int64 `json:"series"`
 	Rows       int64 `json:"rows"`    // one a profile and independent sample type
 	Samples    int64 `json:"samples"` // values over all rows
+}
+
+// Compaction says what a block was made of by a compactor. Together, the Shards
+// blocks of one Job hold each profile of the Inputs once, but for those that
+// were deleted.
+type Compaction struct {
+	// Job is the ID that the blocks made together share.
+	Job ulid.ULID `json:"job"`
+	// Inputs are all blocks whose place the blocks of the job take: those that
+	// were read, and those whose place these had taken.
+	Inputs []ulid.ULID `json:"inputs"`
+	// Level is how many times profiles of the block were compacted.
+	Level int `json:"level"`
+	// Shard is the number of the block, counted from 0, among Shards. A service
+	// is in one shard.
+	Shard  int `json:"shard"`
+	Shards int `json:"shards"`
+	// Applied names the deletions that nothing in the block falls under any more.
+	Applied []string `json:"applied,omitempty"`
 }
 
 // File is one file of a block.
@@ -116,6 +137,9 @@ func ReadMeta(b []byte) (*Meta, error) {
 	}
 	if len(m.Files) != 1 || m.Files[0].Name != DataFile || m.MinTime > m.MaxTime {
 		return nil, fault.New(fault.Corrupt, "block meta of %s: %d files, times %d to %d", m.ID, len(m.Files), m.MinTime, m.MaxTime)
+	}
+	if c := m.Compaction; c != nil && (c.Shard < 0 || c.Shard >= c.Shards || c.Level < 1) {
+		return nil, fault.New(fault.Corrupt, "block meta of %s: shard %d of %d, level %d", m.ID, c.Shard, c.Shards, c.Level)
 	}
 	for _, s := range m.Sections {
 		if s.Offset < 0 || s.Size < 0 || s.Offset > m.Files[0].Size-s.Size {

@@ -25,6 +25,8 @@ type Input interface {
 type Options struct {
 	// Compression of the columns. Default: zstd.
 	Compression table.Compression
+	// Compaction goes into the meta file.
+	Compaction *Compaction
 }
 
 // Write makes a block of the rows of in within r, in the directory dir, which
@@ -55,7 +57,7 @@ func write(ctx context.Context, fsys vfs.FS, dir string, id ulid.ULID, in Input,
 	if err != nil {
 		return nil, fmt.Errorf("block data: %w", err)
 	}
-	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, Source: in.Origin().Source, MinTime: r.End, MaxTime: r.Start}
+	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, Source: in.Origin().Source, MinTime: r.End, MaxTime: r.Start, Compaction: o.Compaction}
 	if meta.Parent == id {
 		meta.Parent = ulid.ULID{}
 	}
