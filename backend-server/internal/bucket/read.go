@@ -46,14 +46,15 @@ func Blocks(ctx context.Context, bkt objstore.BucketReader, tenantID string) ([]
 // Meta reads the meta file of a block. Where there is none, because the upload
 // is not finished, the error is of kind NotFound.
 func Meta(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID) ([]byte, error) {
-	b, err := readAll(ctx, bkt, object(tenantID, id, metaFile))
+	b, err := Read(ctx, bkt, object(tenantID, id, metaFile))
 	if err != nil {
 		return nil, fmt.Errorf("meta file of block %s: %w", id, err)
 	}
 	return b, nil
 }
 
-func readAll(ctx context.Context, bkt objstore.BucketReader, name string) ([]byte, error) {
+// Read returns the content of an object. One that is not there is NotFound.
+func Read(ctx context.Context, bkt objstore.BucketReader, name string) ([]byte, error) {
 	r, err := bkt.Get(ctx, name)
 	if err != nil {
 		return nil, mark(bkt, err)

@@ -43,7 +43,7 @@ func Upload(ctx context.Context, bkt objstore.Bucket, b Block) error {
 		}
 	}
 	name := object(b.Tenant, b.ID, metaFile)
-	if have, err := readAll(ctx, bkt, name); err == nil && bytes.Equal(have, b.Meta) {
+	if have, err := Read(ctx, bkt, name); err == nil && bytes.Equal(have, b.Meta) {
 		return nil
 	}
 	if err := bkt.Upload(ctx, name, bytes.NewReader(b.Meta)); err != nil {
