@@ -35,6 +35,9 @@ type Meta struct {
 	MinTime profile.UnixMilli `json:"minTime"`
 	MaxTime profile.UnixMilli `json:"maxTime"`
 	Stats   Stats             `json:"stats"`
+	// Services are the services that the block has profiles of, sorted; nil if
+	// they are too many to be listed, or the block is from before they were.
+	Services []string `json:"services,omitempty"`
 	// Compaction is how the block came about; nil for one cut from a head.
 	Compaction *Compaction `json:"compaction,omitempty"`
 	// Files are the block's files but MetaFile.

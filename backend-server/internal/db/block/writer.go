@@ -78,6 +78,7 @@ func write(ctx context.Context, fsys vfs.FS, dir string, id ulid.ULID, in Input,
 	if meta.Stats.Rows == 0 {
 		return nil, nil
 	}
+	meta.Services = w.services()
 	meta.Sections = w.data.sections
 	meta.Files = []File{{Name: DataFile, Size: w.data.size, CRC: w.data.crc}}
 	b, err := meta.Marshal()
