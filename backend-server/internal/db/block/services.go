@@ -26,16 +26,15 @@ func (w *writer) services() []string {
 }
 
 // MayMatch reports whether the block may have profiles that all matchers
-// match. It is false only where one of them excludes every service that the
-// block has.
+// match. It is false only where no service of the block passes those that are
+// about the service.
 func (m *Meta) MayMatch(ms []*labels.Matcher) bool {
 	if m.Services == nil {
 		return true
 	}
-	for _, matcher := range ms {
-		if matcher.Name == profile.LabelServiceName && !slices.ContainsFunc(m.Services, matcher.Matches) {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(m.Services, func(service string) bool {
+		return !slices.ContainsFunc(ms, func(one *labels.Matcher) bool {
+			return one.Name == profile.LabelServiceName && !one.Matches(service)
+		})
+	})
 }
