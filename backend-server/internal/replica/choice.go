@@ -290,6 +290,18 @@ func (c *Choice) Picks() [][]Pick {
 	return out
 }
 
+// Profiles returns how many profiles were chosen and how many there were to
+// choose from, each sample type counted by itself.
+func (c *Choice) Profiles() (chosen, shown uint64) {
+	for i := range c.groups {
+		chosen += c.settled[i].Count
+		for _, h := range c.groups[i].holders {
+			shown += h.Count
+		}
+	}
+	return chosen, shown
+}
+
 // Version returns what stands for the profiles chosen: two halves of 64 bits. It
 // does not depend on where they lie.
 func (c *Choice) Version() (hi, lo uint64) {
