@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/thanos-io/objstore"
@@ -37,4 +38,24 @@ func Remove(ctx context.Context, bkt objstore.Bucket, name string) error {
 		return nil
 	}
 	return err
+}
+
+// Newest returns when the youngest object of a block was written; the zero time
+// if there are none.
+func Newest(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID) (time.Time, error) {
+	var newest time.Time
+	err := bkt.Iter(ctx, object(tenantID, id, "")+objstore.DirDelim, func(name string) error {
+		attrs, err := bkt.Attributes(ctx, name)
+		if err == nil && attrs.LastModified.After(newest) {
+			newest = attrs.LastModified
+		}
+		if err != nil && bkt.IsObjNotFoundErr(err) {
+			return nil
+		}
+		return err
+	}, objstore.WithRecursiveIter())
+	if err != nil {
+		return newest, fmt.Errorf("block %s: %w", id, err)
+	}
+	return newest, nil
 }

@@ -43,6 +43,9 @@ type Mark struct {
 	Block   ulid.ULID `json:"block"`
 	// At is when it was marked.
 	At time.Time `json:"at"`
+	// Gone says that nothing of the block is left to be shown. Otherwise other
+	// blocks take its place, and it stays should these turn out to be missing.
+	Gone bool `json:"gone,omitempty"`
 	// Reason is for people.
 	Reason string `json:"reason"`
 }

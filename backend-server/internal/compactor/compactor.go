@@ -1,0 +1,302 @@
+package compactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/grafana/dskit/services"
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/thanos-io/objstore"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+)
+
+// Deps is what a compactor works with.
+type Deps struct {
+	Bucket objstore.Bucket
+	// Dir is a folder of the compactor alone. What is in it is removed.
+	Dir string
+	// Owns reports whether this compactor deals with a tenant; nil: with all.
+	Owns func(tenantID string) (bool, error)
+	// Rules returns what is deleted of a tenant; nil: nothing.
+	Rules func(ctx context.Context, tenantID string) (Rules, error)
+	// Cap sees to it that a tenant's blocks, those that count, stay below its
+	// size cap, by a new deletion; nil: there is none. It reports whether there
+	// is one.
+	Cap func(ctx context.Context, tenantID string, blocks []*block.Meta) (bool, error)
+	// Shipped is told of blocks that have arrived in the bucket.
+	Shipped func(ctx context.Context, tenantID string, id ulid.ULID)
+	// Audit is told of blocks that were rewritten, or removed, because of rules.
+	Audit func(ctx context.Context, tenantID string, e Event)
+
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	Now        func() time.Time
+}
+
+// Event is what was done to blocks because of rules.
+type Event struct {
+	Blocks []ulid.ULID
+	// Made are the blocks that take their place, without what is deleted.
+	Made  []ulid.ULID
+	Rules []string
+}
+
+// Compactor is the role. It is a service that makes a round every now and then.
+type Compactor struct {
+	services.Service
+	cfg      Config
+	deps     Deps
+	dir      string
+	ranges   []int64
+	digester *replica.Digester
+	metrics  *metrics
+
+	// round is held by a round; the fields below belong to it.
+	round       sync.Mutex
+	unconcerned map[unconcerned]bool
+	// damaged are blocks that could not be read, with when they are tried again.
+	damaged map[ulid.ULID]time.Time
+}
+
+// New returns a compactor that is not started.
+func New(cfg Config, deps Deps) (*Compactor, error) {
+	ranges, err := cfg.ranges()
+	if err != nil {
+		return nil, err
+	}
+	c := &Compactor{
+		cfg: cfg, deps: deps, dir: deps.Dir, ranges: ranges,
+		// A job looks at each block once.
+		digester: replica.NewDigester(0), metrics: newMetrics(deps.Registerer),
+		unconcerned: map[unconcerned]bool{}, damaged: map[ulid.ULID]time.Time{},
+	}
+	c.Service = services.NewBasicService(c.start, c.run, nil).WithName("compactor")
+	return c, nil
+}
+
+// start removes what an earlier process has left.
+func (c *Compactor) start(context.Context) error {
+	if err := os.RemoveAll(c.dir); err != nil {
+		return fmt.Errorf("folder of the compactor: %w", err)
+	}
+	return nil
+}
+
+// firstRound is after how much of the interval the first round begins: a process
+// that has just started has more urgent things to do.
+const firstRound = 10
+
+func (c *Compactor) run(ctx context.Context) error {
+	timer := time.NewTimer(c.cfg.Interval / firstRound)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if err := c.Round(ctx); err != nil && ctx.Err() == nil {
+			c.deps.Logger.Warn("compaction failed; the next round tries again", "err", err, "again_in", c.cfg.Interval)
+		}
+		timer.Reset(c.cfg.Interval)
+	}
+}
+
+// Round makes a round now. What goes wrong with a tenant, or with a job, keeps
+// others from nothing; the error says all of it.
+func (c *Compactor) Round(ctx context.Context) error {
+	c.round.Lock()
+	defer c.round.Unlock()
+	c.metrics.rounds.Inc()
+	err := c.tenants(ctx)
+	if err == nil {
+		c.metrics.lastRound.Set(float64(c.deps.Now().Unix()))
+	}
+	return err
+}
+
+func (c *Compactor) tenants(ctx context.Context) error {
+	tenants, err := bucket.Tenants(ctx, c.deps.Bucket)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range tenants {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		owns := true
+		if c.deps.Owns != nil {
+			if owns, err = c.deps.Owns(t); err != nil {
+				return errors.Join(append(errs, err)...)
+			}
+		}
+		if !owns {
+			c.metrics.blocks.DeleteLabelValues(t)
+			continue
+		}
+		if err := c.tenant(ctx, t); err != nil {
+			c.metrics.failures.Inc()
+			errs = append(errs, fmt.Errorf("tenant %s: %w", t, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tenant makes a round of one tenant.
+func (c *Compactor) tenant(ctx context.Context, tenantID string) error {
+	s, err := c.load(ctx, tenantID)
+	if err != nil {
+		return err
+	}
+	if err := c.settle(ctx, s); err != nil {
+		return err
+	}
+	rules, err := c.rules(ctx, s)
+	if err != nil {
+		return fmt.Errorf("deletions: %w", err)
+	}
+	errs := []error{c.markGone(ctx, s, rules), c.work(ctx, s, rules), c.clean(ctx, s)}
+	c.metrics.blocks.WithLabelValues(tenantID).Set(float64(len(s.set.Counting())))
+	return errors.Join(errs...)
+}
+
+// rules returns what is deleted, after the size cap has been seen to.
+func (c *Compactor) rules(ctx context.Context, s *state) (Rules, error) {
+	if c.deps.Rules == nil {
+		return Rules{}, nil
+	}
+	rules, err := c.deps.Rules(ctx, s.tenant)
+	if err != nil || c.deps.Cap == nil {
+		return rules, err
+	}
+	counting := slices.DeleteFunc(c.free(s), rules.gone)
+	if more, err := c.deps.Cap(ctx, s.tenant, counting); err != nil || !more {
+		return rules, err
+	}
+	return c.deps.Rules(ctx, s.tenant)
+}
+
+// free returns the blocks that count and are not marked.
+func (c *Compactor) free(s *state) []*block.Meta {
+	return slices.DeleteFunc(s.set.Counting(), func(m *block.Meta) bool {
+		_, marked := s.marks[m.ID]
+		return marked
+	})
+}
+
+// markGone marks the blocks that rules leave nothing of.
+func (c *Compactor) markGone(ctx context.Context, s *state, rules Rules) error {
+	for _, m := range c.free(s) {
+		if rules.gone(m) {
+			if err := c.erase(ctx, s, []*block.Meta{m}, rules); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// erase marks blocks of which nothing is left.
+func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, rules Rules) error {
+	for _, m := range blocks {
+		if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Gone: true, Reason: "all of it is deleted"}); err != nil {
+			return err
+		}
+		c.metrics.erased.Inc()
+	}
+	c.audit(ctx, s, blocks, nil, rules)
+	return nil
+}
+
+func (c *Compactor) audit(ctx context.Context, s *state, blocks, made []*block.Meta, rules Rules) {
+	e := Event{Blocks: ids(blocks), Made: ids(made)}
+	for _, m := range blocks {
+		_, names := rules.pending(m)
+		e.Rules = append(e.Rules, names...)
+	}
+	slices.Sort(e.Rules)
+	e.Rules = slices.Compact(e.Rules)
+	if c.deps.Audit != nil && len(e.Rules) > 0 {
+		c.deps.Audit(ctx, s.tenant, e)
+	}
+}
+
+func ids(blocks []*block.Meta) []ulid.ULID {
+	out := make([]ulid.ULID, len(blocks))
+	for i, m := range blocks {
+		out[i] = m.ID
+	}
+	return out
+}
+
+// work plans jobs and does them.
+func (c *Compactor) work(ctx context.Context, s *state, rules Rules) error {
+	free := slices.DeleteFunc(c.free(s), func(m *block.Meta) bool { return c.damaged[m.ID].After(c.deps.Now()) })
+	tasks := plan(free, c.ranges, c.cfg.After, c.deps.Now())
+	for _, t := range tasks {
+		free = slices.DeleteFunc(free, func(m *block.Meta) bool { return slices.Contains(t.blocks, m) })
+	}
+	rewrites, err := c.rewrites(ctx, s.tenant, free, rules)
+	errs := []error{err}
+	for _, m := range rewrites {
+		tasks = append(tasks, task{[]*block.Meta{m}, "deletions"})
+	}
+	for _, t := range tasks {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if err := c.do(ctx, s, t, rules); err != nil {
+			c.metrics.failures.Inc()
+			errs = append(errs, fmt.Errorf("%d blocks (%s): %w", len(t.blocks), t.why, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// damagedPause is how long a block that could not be read is left alone.
+const damagedPause = 6 * time.Hour
+
+// do does a task: the new blocks count from then on, the old ones do not.
+func (c *Compactor) do(ctx context.Context, s *state, t task, rules Rules) error {
+	begin := time.Now()
+	j := &job{c: c, tenant: s.tenant, inputs: t.blocks, rules: rules}
+	err := j.run(ctx)
+	var bad *damaged
+	if errors.As(err, &bad) {
+		c.damaged[bad.block] = c.deps.Now().Add(damagedPause)
+		c.metrics.damaged.Inc()
+		c.deps.Logger.Error("block of the bucket is damaged; it is left as it is", "tenant", s.tenant, "block", bad.block, "err", bad.err)
+	}
+	if err != nil {
+		return err
+	}
+	c.metrics.jobs.Inc()
+	c.metrics.duration.Observe(time.Since(begin).Seconds())
+	c.deps.Logger.Info("blocks compacted", "tenant", s.tenant, "blocks", len(t.blocks), "what", t.why,
+		"made", len(j.outputs), "read_bytes", t.size(), "written_bytes", (&task{blocks: j.outputs}).size(), "took", time.Since(begin))
+	if len(j.outputs) == 0 {
+		return c.erase(ctx, s, t.blocks, rules)
+	}
+	for _, m := range j.outputs {
+		s.set.Add(m)
+	}
+	s.changed = true
+	c.audit(ctx, s, t.blocks, j.outputs, rules)
+	return c.settle(ctx, s)
+}
+
+// Folder returns the folder for a compactor in a data folder.
+func Folder(dataPath string) string { return filepath.Join(dataPath, "compactor") }

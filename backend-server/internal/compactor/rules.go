@@ -1,0 +1,152 @@
+package compactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// Rules are what is deleted of a tenant.
+type Rules struct {
+	// Stored are deletions that somebody asked for, or the size cap. Blocks are
+	// rewritten for them as soon as may be.
+	Stored deletion.Rules
+	// Retention follows the clock. A block is rewritten for it when all of its
+	// time is over.
+	Retention deletion.Rules
+}
+
+func (r Rules) all() deletion.Rules { return slices.Concat(r.Stored, r.Retention) }
+
+// ruleName names a rule for block.Compaction.Applied. Those of retention are
+// known by what they are about: their range moves.
+func ruleName(r *deletion.Rule, retention bool) string {
+	if !retention {
+		return r.ID.String()
+	}
+	name := "older " + deletion.Selector(r.Matchers)
+	for _, ms := range r.Except {
+		name += " but " + deletion.Selector(ms)
+	}
+	return name
+}
+
+// applied names the rules that have had all their effect on a block of a range.
+func (r Rules) applied(in profile.TimeRange) []string {
+	var out []string
+	for i := range r.Stored {
+		if r.Stored[i].Range.Overlaps(in) {
+			out = append(out, ruleName(&r.Stored[i], false))
+		}
+	}
+	for i := range r.Retention {
+		if covers(&r.Retention[i], in) {
+			out = append(out, ruleName(&r.Retention[i], true))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func covers(r *deletion.Rule, in profile.TimeRange) bool {
+	return r.Range.Start <= in.Start && in.End <= r.Range.End
+}
+
+// gone reports whether a rule leaves nothing of a block, whatever is in it.
+func (r Rules) gone(m *block.Meta) bool {
+	return slices.ContainsFunc(r.all(), func(rule deletion.Rule) bool {
+		return len(rule.Matchers) == 0 && len(rule.Except) == 0 && covers(&rule, m.TimeRange())
+	})
+}
+
+// pending returns the rules that a block has to be rewritten for.
+func (r Rules) pending(m *block.Meta) (out deletion.Rules, names []string) {
+	add := func(rule *deletion.Rule, retention bool) {
+		name := ruleName(rule, retention)
+		if m.Compaction == nil || !slices.Contains(m.Compaction.Applied, name) {
+			out, names = append(out, *rule), append(names, name)
+		}
+	}
+	for i := range r.Stored {
+		if r.Stored[i].Range.Overlaps(m.TimeRange()) {
+			add(&r.Stored[i], false)
+		}
+	}
+	for i := range r.Retention {
+		if covers(&r.Retention[i], m.TimeRange()) {
+			add(&r.Retention[i], true)
+		}
+	}
+	return out, names
+}
+
+// rewrites returns the blocks that rules have an effect on. Which rules have
+// none on a block is remembered.
+func (c *Compactor) rewrites(ctx context.Context, tenantID string, blocks []*block.Meta, rules Rules) ([]*block.Meta, error) {
+	if len(c.unconcerned) > maxUnconcerned {
+		clear(c.unconcerned)
+	}
+	var out []*block.Meta
+	var errs []error
+	for _, m := range blocks {
+		pending, names := rules.pending(m)
+		for i := range pending {
+			key := unconcerned{m.ID, names[i]}
+			if c.unconcerned[key] {
+				continue
+			}
+			concerned, err := c.concerned(ctx, tenantID, m, &pending[i])
+			if err != nil {
+				errs = append(errs, fmt.Errorf("block %s: %w", m.ID, err))
+				break
+			}
+			if concerned {
+				out = append(out, m)
+				break
+			}
+			c.unconcerned[key] = true
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// maxUnconcerned bounds what is remembered, at about 10 MiB.
+const maxUnconcerned = 100_000
+
+// unconcerned is a block on which a rule has no effect.
+type unconcerned struct {
+	block ulid.ULID
+	rule  string
+}
+
+// concerned reports whether a block has series that a rule is about.
+func (c *Compactor) concerned(ctx context.Context, tenantID string, m *block.Meta, rule *deletion.Rule) (bool, error) {
+	if !m.MayMatch(rule.Matchers) {
+		return false, nil
+	}
+	b, err := block.Open(ctx, m, bucket.NewSource(c.deps.Bucket, tenantID, m.ID))
+	if err != nil {
+		return false, err
+	}
+	series, err := b.Select(ctx, rule.Matchers...)
+	if closeErr := b.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, s := range series {
+		if rule.Concerns(s.Labels) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,231 @@
+package compactor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+)
+
+// state is what a round knows of a tenant.
+type state struct {
+	tenant string
+	set    *catalog.Set
+	marks  map[ulid.ULID]catalog.Mark
+	// partial are blocks without a meta file: their upload has not ended.
+	partial []ulid.ULID
+	// changed says that the set is not what the index has.
+	changed bool
+}
+
+// metaReads is how many small objects are read at a time.
+const metaReads = 16
+
+// load learns what the bucket has of a tenant. A listing may lag: a block that
+// only the index has is looked for by its name.
+func (c *Compactor) load(ctx context.Context, tenantID string) (*state, error) {
+	s := &state{tenant: tenantID, set: catalog.NewSet(), marks: map[ulid.ULID]catalog.Mark{}}
+	indexed := catalog.NewSet()
+	switch idx, err := catalog.ReadIndex(ctx, c.deps.Bucket, tenantID); {
+	case err == nil:
+		indexed = catalog.NewSet(idx.Blocks...)
+	case fault.Is(err, fault.Corrupt):
+		c.deps.Logger.Error("the index of a tenant cannot be read; it is made anew", "tenant", tenantID, "err", err)
+	case !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	ids, err := bucket.Blocks(ctx, c.deps.Bucket, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	var unknown []ulid.ULID
+	listed := map[ulid.ULID]bool{}
+	for _, id := range ids {
+		listed[id] = true
+		if m := indexed.Get(id); m != nil {
+			s.set.Add(m)
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	for _, m := range indexed.All() {
+		if !listed[m.ID] {
+			unknown = append(unknown, m.ID)
+		}
+	}
+	if err := c.readMetas(ctx, s, unknown, listed); err != nil {
+		return nil, err
+	}
+	s.changed = s.set.Len() != indexed.Len()
+	for _, m := range s.set.All() {
+		s.changed = s.changed || indexed.Get(m.ID) == nil
+	}
+	return s, c.readMarks(ctx, s)
+}
+
+// readMetas reads the meta files of blocks that the index does not have, or the
+// listing.
+func (c *Compactor) readMetas(ctx context.Context, s *state, ids []ulid.ULID, listed map[ulid.ULID]bool) error {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(metaReads)
+	for _, id := range ids {
+		g.Go(func() error {
+			raw, err := bucket.Meta(ctx, c.deps.Bucket, s.tenant, id)
+			var m *block.Meta
+			if err == nil {
+				if m, err = block.ReadMeta(raw); err == nil && m.ID != id {
+					err = fault.New(fault.Corrupt, "it names block %s", m.ID)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				s.set.Add(m)
+			case fault.Is(err, fault.NotFound) && listed[id]:
+				s.partial = append(s.partial, id)
+			case fault.Is(err, fault.NotFound):
+			case fault.Is(err, fault.Corrupt):
+				c.metrics.damaged.Inc()
+				c.deps.Logger.Error("block of the bucket left alone: its meta file is broken", "tenant", s.tenant, "block", id, "err", err)
+			default:
+				return err
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (c *Compactor) readMarks(ctx context.Context, s *state) error {
+	ids, err := catalog.Marked(ctx, c.deps.Bucket, s.tenant)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		switch m, err := catalog.ReadMark(ctx, c.deps.Bucket, s.tenant, id); {
+		case err == nil:
+			s.marks[id] = m
+		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Corrupt):
+			c.deps.Logger.Warn("mark left out: it cannot be read, and is made anew if it is needed", "tenant", s.tenant, "block", id, "err", err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// settle brings the index up to date and marks the blocks whose place others
+// have taken (O2).
+func (c *Compactor) settle(ctx context.Context, s *state) error {
+	if err := c.writeIndex(ctx, s); err != nil {
+		return err
+	}
+	for _, m := range s.set.All() {
+		if s.set.Replaced(m.ID) {
+			if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Reason: "other blocks have taken its place"}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Compactor) writeIndex(ctx context.Context, s *state) error {
+	if !s.changed {
+		return nil
+	}
+	if err := catalog.WriteIndex(ctx, c.deps.Bucket, s.tenant, c.deps.Now(), s.set.All()); err != nil {
+		return err
+	}
+	s.changed = false
+	return nil
+}
+
+// mark marks a block, once.
+func (c *Compactor) mark(ctx context.Context, s *state, m catalog.Mark) error {
+	if _, ok := s.marks[m.Block]; ok {
+		return nil
+	}
+	m.At = c.deps.Now().UTC()
+	if err := catalog.WriteMark(ctx, c.deps.Bucket, s.tenant, m); err != nil {
+		return err
+	}
+	s.marks[m.Block] = m
+	return nil
+}
+
+// clean removes the marked blocks whose time has come. A mark without a block
+// is what a removal has left that was cut off.
+func (c *Compactor) clean(ctx context.Context, s *state) error {
+	var due []catalog.Mark
+	for id, m := range s.marks {
+		switch there := s.set.Get(id) != nil; {
+		case c.deps.Now().Sub(m.At) < c.cfg.DeletionDelay:
+			continue
+		case there && !m.Gone && !s.set.Replaced(id):
+			c.deps.Logger.Error("a block is kept: it was marked since others had taken its place, and these are missing", "tenant", s.tenant, "block", id)
+		default:
+			if err := c.remove(ctx, s, m); err != nil {
+				return err
+			}
+		}
+		due = append(due, m)
+	}
+	// The index goes first: a mark without a block is no harm, a block that the
+	// index has and the bucket has not is looked for.
+	if err := c.writeIndex(ctx, s); err != nil {
+		return err
+	}
+	for _, m := range due {
+		if err := catalog.RemoveMark(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
+			return err
+		}
+		delete(s.marks, m.Block)
+	}
+	return c.cleanPartial(ctx, s)
+}
+
+// remove removes a block, or what is left of it.
+func (c *Compactor) remove(ctx context.Context, s *state, m catalog.Mark) error {
+	if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
+		return err
+	}
+	if s.set.Get(m.Block) == nil {
+		return nil
+	}
+	s.set.Remove(m.Block)
+	s.changed = true
+	c.metrics.removed.Inc()
+	c.deps.Logger.Info("block removed", "tenant", s.tenant, "block", m.Block, "reason", m.Reason)
+	return nil
+}
+
+// cleanPartial removes what is left of uploads that nobody has gone on with for
+// long.
+func (c *Compactor) cleanPartial(ctx context.Context, s *state) error {
+	for _, id := range s.partial {
+		newest, err := bucket.Newest(ctx, c.deps.Bucket, s.tenant, id)
+		if err != nil {
+			return err
+		}
+		if age := c.deps.Now().Sub(newest); age < c.cfg.PartialAfter {
+			continue
+		}
+		if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, id); err != nil {
+			return fmt.Errorf("upload that was given up: %w", err)
+		}
+		c.metrics.partial.Inc()
+		c.deps.Logger.Info("what was left of an upload removed", "tenant", s.tenant, "block", id, "since", newest.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
