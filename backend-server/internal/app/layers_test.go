@@ -30,6 +30,7 @@ var layers = map[string]int{
 	internal + "/bucket":        2,
 	internal + "/cluster":       2,
 	internal + "/question":      2,
+	internal + "/deletion":      2,
 	internal + "/replica":       2,
 	internal + "/distributor":   3,
 	internal + "/ingester":      3,

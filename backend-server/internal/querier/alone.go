@@ -7,6 +7,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
@@ -27,16 +28,28 @@ import (
 // the next one hold it first: what an early store no longer shows, a later one
 // asked afterwards does.
 //
+// What is deleted is left out of the units that remain (package deletion).
+//
 // If units of several databases are left, which the bucket of a cluster has,
 // they are dealt with as replicas.
 type Alone struct {
 	engine Engine
 	stores []replica.View
+	rules  func(tenantID string) deletion.Rules // nil for none
 }
 
 // NewAlone returns a reader of the given stores: the one that data comes to
 // first goes first.
-func NewAlone(e Engine, stores ...replica.View) *Alone { return &Alone{e, stores} }
+func NewAlone(e Engine, stores ...replica.View) *Alone {
+	return &Alone{engine: e, stores: stores}
+}
+
+// Without has the reader leave out what is deleted: rules tells the rules that
+// are in force. It is called before the reader is used, and returns it.
+func (a *Alone) Without(rules func(tenantID string) deletion.Rules) *Alone {
+	a.rules = rules
+	return a
+}
 
 // Read implements Reader.
 func (a *Alone) Read(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
@@ -100,7 +113,11 @@ func (a *Alone) view(ctx context.Context, tenantID string, q *question.Question)
 		}
 		units = append(units, some...)
 	}
-	return distinct(units), release, nil
+	units = distinct(units)
+	if a.rules != nil {
+		units = a.rules(tenantID).Over(units)
+	}
+	return units, release, nil
 }
 
 // distinct sorts out units that hold the same profiles.

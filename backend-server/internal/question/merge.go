@@ -59,6 +59,11 @@ func Merge(q *Question, parts []*Answer) (*Answer, error) {
 			out.Impact.Samples += p.Impact.Samples
 			out.Impact.Bytes += p.Impact.Bytes
 		}
+	case Count:
+		for _, p := range parts {
+			out.Counts = append(out.Counts, p.Counts...)
+		}
+		out.Counts = query.MergeCounts(out.Counts)
 	default:
 		return nil, fmt.Errorf("merge answers: there are no questions of kind %d", q.Kind)
 	}

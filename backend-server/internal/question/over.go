@@ -36,6 +36,8 @@ func Over(ctx context.Context, e *query.Engine, tenantID string, units []query.Q
 		a.Stats, err = query.DataStats(ctx, units)
 	case Analyze:
 		a.Impact, err = query.Analyze(ctx, units, q.first(), q.Range)
+	case Count:
+		a.Counts, err = query.Count(ctx, units, q.first(), q.Range)
 	default:
 		err = fault.New(fault.Unimplemented, "questions of kind %d are not known here", q.Kind)
 	}
@@ -73,7 +75,7 @@ func (q *Question) union(ask func([]*labels.Matcher) ([]string, error)) ([]strin
 // RowMatchers returns the matchers of the rows that a question that sums is
 // about.
 func (q *Question) RowMatchers() []*labels.Matcher {
-	if q.Kind == Analyze {
+	if q.Kind == Analyze || q.Kind == Count {
 		return q.first()
 	}
 	return q.Selection.AllMatchers()

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/tree"
@@ -34,9 +35,10 @@ const (
 	Types                       // profile types
 	Stats                       // from when to when there is data
 	Analyze                     // how much a query would read
+	Count                       // how many profiles there are, by service
 )
 
-var kindNames = [...]string{"", "tree", "profile", "series", "label names", "label values", "label sets", "profile types", "stats", "analyze"}
+var kindNames = [...]string{"", "tree", "profile", "series", "label names", "label values", "label sets", "profile types", "stats", "analyze", "count"}
 
 // String returns the kind as metrics name it.
 func (k Kind) String() string {
@@ -48,7 +50,9 @@ func (k Kind) String() string {
 
 // Sums reports whether the question is for sums over samples: profiles that
 // have replicas must be counted once. The other kinds list what there is.
-func (k Kind) Sums() bool { return k == Tree || k == Profile || k == Series || k == Analyze }
+func (k Kind) Sums() bool {
+	return k == Tree || k == Profile || k == Series || k == Analyze || k == Count
+}
 
 // Question is a question that has been checked.
 type Question struct {
@@ -70,6 +74,10 @@ type Question struct {
 	// (Tree, Profile and Series only). If that is Known, only that is answered.
 	WantVersion bool
 	Known       Version
+
+	// Without says what is deleted. Stores answer as if it were not there. A
+	// querier sets it before it asks them; nobody who asks a querier does.
+	Without deletion.Rules
 }
 
 // Version stands for a set of profiles: equal versions, equal data. The zero
@@ -86,6 +94,7 @@ type Answer struct {
 	Types   []profile.Type
 	Stats   query.Stats
 	Impact  query.Impact
+	Counts  []query.ServiceCount // by service, ascending
 
 	Version   Version // if it was asked for
 	Unchanged bool    // the data is what the asker Known; nothing else is set
@@ -94,6 +103,18 @@ type Answer struct {
 // Asker answers questions for the tenant of the context.
 type Asker interface {
 	Ask(ctx context.Context, q *Question) (*Answer, error)
+}
+
+// Excluding returns q as it is asked of stores where rules are in force. Sums
+// are about profiles of the interval only; a listing looks at whole units, so
+// that it takes all rules to know that nothing is left of one.
+func (q *Question) Excluding(rules deletion.Rules) *Question {
+	out := *q
+	out.Without = rules
+	if q.Kind.Sums() {
+		out.Without = rules.In(q.Interval())
+	}
+	return &out
 }
 
 // Interval returns the range of times of the profiles that q is about.

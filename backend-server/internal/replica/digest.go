@@ -17,13 +17,31 @@ type Digester struct {
 	limit int64
 
 	mu     sync.Mutex
-	blocks map[ulid.ULID]*blockDigests
+	blocks map[blockKey]*blockDigests
 	bytes  int64
 }
 
 // NewDigester returns a Digester that remembers no more than limit bytes.
 func NewDigester(limit int64) *Digester {
-	return &Digester{limit: limit, blocks: map[ulid.ULID]*blockDigests{}}
+	return &Digester{limit: limit, blocks: map[blockKey]*blockDigests{}}
+}
+
+// blockKey names a block as it is shown: what is deleted of it changes.
+type blockKey struct {
+	id       ulid.ULID
+	revision uint64
+}
+
+// revised is implemented by units of which less is shown than they have (package
+// deletion). As long as the revision is the same, so is what is shown.
+type revised interface{ Revision() uint64 }
+
+func keyOf(u *unit) blockKey {
+	key := blockKey{id: u.Origin().ID}
+	if r, ok := u.Queryable.(revised); ok {
+		key.revision = r.Revision()
+	}
+	return key
 }
 
 // blockDigests are the digests of row series of a block, over all of its time.
@@ -47,13 +65,14 @@ func (d *Digester) parts(ctx context.Context, u *unit) ([]digestedPart, error) {
 	if u.growing || u.in.Start > has.Start || u.in.End < has.End {
 		return digest(ctx, u, keys)
 	}
-	known, missing := d.known(u.Origin().ID, keys)
+	key := keyOf(u)
+	known, missing := d.known(key, keys)
 	if len(missing) > 0 {
 		fresh, err := digest(ctx, u, missing)
 		if err != nil {
 			return nil, err
 		}
-		d.remember(u.Origin().ID, missing, fresh)
+		d.remember(key, missing, fresh)
 		known = append(known, fresh...)
 		slices.SortFunc(known, digestedPart.compare)
 	}
@@ -66,10 +85,10 @@ func (p digestedPart) compare(o digestedPart) int {
 
 // known returns the digests that are remembered, sorted, and the row series of
 // which none are.
-func (d *Digester) known(id ulid.ULID, keys []rowsKey) (known []digestedPart, missing []rowsKey) {
+func (d *Digester) known(block blockKey, keys []rowsKey) (known []digestedPart, missing []rowsKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := d.blocks[id]
+	b := d.blocks[block]
 	if b == nil {
 		return nil, keys
 	}
@@ -85,13 +104,13 @@ func (d *Digester) known(id ulid.ULID, keys []rowsKey) (known []digestedPart, mi
 }
 
 // remember keeps the digests of row series. To make room, any others go.
-func (d *Digester) remember(id ulid.ULID, keys []rowsKey, parts []digestedPart) {
+func (d *Digester) remember(block blockKey, keys []rowsKey, parts []digestedPart) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := d.blocks[id]
+	b := d.blocks[block]
 	if b == nil {
 		b = &blockDigests{byRows: map[rowsKey][]digestedPart{}}
-		d.blocks[id] = b
+		d.blocks[block] = b
 		d.bytes += perBlock
 	}
 	for _, key := range keys {

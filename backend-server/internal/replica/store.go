@@ -53,7 +53,7 @@ func (l *Local) Open(ctx context.Context, tenantID string, q *question.Question)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := l.digester.Take(ctx, units, Selection{Matchers: q.RowMatchers(), Range: in})
+	snapshot, err := l.digester.Take(ctx, q.Without.Over(units), Selection{Matchers: q.RowMatchers(), Range: in})
 	if err != nil {
 		release()
 		return nil, err
@@ -68,7 +68,7 @@ func (l *Local) List(ctx context.Context, tenantID string, q *question.Question)
 		return nil, err
 	}
 	defer release()
-	return question.Over(ctx, l.engine, tenantID, units, q)
+	return question.Over(ctx, l.engine, tenantID, q.Without.Over(units), q)
 }
 
 var errClosed = fault.New(fault.Unavailable, "the session is closed")

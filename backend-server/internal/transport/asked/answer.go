@@ -55,6 +55,8 @@ func EncodeAnswer(kind question.Kind, a *question.Answer) (*hearthv1.Answer, err
 		out.Body = &hearthv1.Answer_Stats{Stats: &hearthv1.Stats{Ingested: a.Stats.Ingested, Oldest: int64(a.Stats.Oldest), Newest: int64(a.Stats.Newest)}}
 	case question.Analyze:
 		out.Body = &hearthv1.Answer_Impact{Impact: &hearthv1.Impact{Series: a.Impact.Series, Profiles: a.Impact.Profiles, Samples: a.Impact.Samples, Bytes: a.Impact.Bytes}}
+	case question.Count:
+		out.Body = &hearthv1.Answer_Counts{Counts: encodeCounts(a.Counts)}
 	default:
 		return nil, unimplemented("answers to questions of kind %d have no encoding", kind)
 	}
@@ -164,6 +166,9 @@ func decodeListing(kind question.Kind, m *hearthv1.Answer, a *question.Answer) (
 		i := body.Impact
 		a.Impact = query.Impact{Series: i.GetSeries(), Profiles: i.GetProfiles(), Samples: i.GetSamples(), Bytes: i.GetBytes()}
 		return kind == question.Analyze, nil
+	case *hearthv1.Answer_Counts:
+		a.Counts = decodeCounts(body.Counts)
+		return kind == question.Count, nil
 	}
 	return false, nil
 }

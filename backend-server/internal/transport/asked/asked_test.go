@@ -55,6 +55,9 @@ func questions() []*question.Question {
 		{Kind: question.Types, Range: r},
 		{Kind: question.Stats},
 		{Kind: question.Analyze, Matchers: sets[1:]},
+		{Kind: question.Count, Matchers: sets[1:], Range: r},
+		{Kind: question.Tree, Selection: selection(), Without: rules()},
+		{Kind: question.Types, Range: r, Without: rules()[1:]},
 	}
 }
 
@@ -70,6 +73,8 @@ func requireSame(t *testing.T, want, got *question.Question) {
 	require.Equal(t, texts(want), texts(got))
 	a, b := *want, *got
 	a.Selection.Matchers, b.Selection.Matchers, a.Matchers, b.Matchers = nil, nil, nil, nil
+	requireSameRules(t, a.Without, b.Without)
+	a.Without, b.Without = nil, nil
 	require.Equal(t, a, b)
 }
 
@@ -96,7 +101,7 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 		want string
 	}{
 		"no kind":      {with(func(q *hearthv1.Question) { q.Kind = 0 }), fault.Unimplemented, "kind 0"},
-		"kind":         {with(func(q *hearthv1.Question) { q.Kind = 10 }), fault.Unimplemented, "kind 10"},
+		"kind":         {with(func(q *hearthv1.Question) { q.Kind = 11 }), fault.Unimplemented, "kind 11"},
 		"large kind":   {with(func(q *hearthv1.Question) { q.Kind = 257 }), fault.Unimplemented, "kind 257"},
 		"field":        {with(func(q *hearthv1.Question) { q.ProtoReflect().SetUnknown(newer) }), fault.Unimplemented, "parts in Question"},
 		"inner field":  {with(func(q *hearthv1.Question) { q.Selection.ProtoReflect().SetUnknown(newer) }), fault.Unimplemented, "parts in Selection"},

@@ -33,6 +33,7 @@ func EncodeQuestion(q *question.Question) *hearthv1.Question {
 		Kind:        uint32(q.Kind),
 		WantVersion: q.WantVersion,
 		Known:       encodeVersion(q.Known),
+		Without:     EncodeRules(q.Without),
 	}
 	switch q.Kind {
 	case question.Tree, question.Profile:
@@ -121,8 +122,12 @@ func DecodeQuestion(m *hearthv1.Question) (*question.Question, error) {
 		return nil, unimplemented("the question has parts in %s that this version does not know", field)
 	}
 	q := &question.Question{Kind: question.Kind(m.GetKind()), WantVersion: m.GetWantVersion(), Known: decodeVersion(m.GetKnown())}
+	var err error
+	if q.Without, err = DecodeRules(m.GetWithout()); err != nil {
+		return nil, err
+	}
 	switch {
-	case m.GetKind() < uint32(question.Tree) || m.GetKind() > uint32(question.Analyze):
+	case m.GetKind() < uint32(question.Tree) || m.GetKind() > uint32(question.Count):
 		return nil, unimplemented("this version does not know questions of kind %d", m.GetKind())
 	case q.Kind == question.Tree || q.Kind == question.Profile:
 		return q, decodeSelection(m.GetSelection(), &q.Selection)

@@ -96,6 +96,7 @@ type Question struct {
 	Names         [][]byte               `protobuf:"bytes,9,rep,name=names,proto3" json:"names,omitempty"`
 	WantVersion   bool                   `protobuf:"varint,10,opt,name=want_version,json=wantVersion,proto3" json:"want_version,omitempty"`
 	Known         *Version               `protobuf:"bytes,11,opt,name=known,proto3" json:"known,omitempty"`
+	Without       []*Deletion            `protobuf:"bytes,12,rep,name=without,proto3" json:"without,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,6 +208,98 @@ func (x *Question) GetKnown() *Version {
 	return nil
 }
 
+func (x *Question) GetWithout() []*Deletion {
+	if x != nil {
+		return x.Without
+	}
+	return nil
+}
+
+// Deletion is a rule of internal/deletion.
+type Deletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // ULID
+	Matchers      *Matchers              `protobuf:"bytes,2,opt,name=matchers,proto3" json:"matchers,omitempty"`
+	Except        []*Matchers            `protobuf:"bytes,3,rep,name=except,proto3" json:"except,omitempty"`
+	Range         *TimeRange             `protobuf:"bytes,4,opt,name=range,proto3" json:"range,omitempty"`
+	Created       int64                  `protobuf:"varint,5,opt,name=created,proto3" json:"created,omitempty"` // milliseconds since the epoch
+	Reason        []byte                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deletion) Reset() {
+	*x = Deletion{}
+	mi := &file_hearth_v1_question_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deletion) ProtoMessage() {}
+
+func (x *Deletion) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_question_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deletion.ProtoReflect.Descriptor instead.
+func (*Deletion) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Deletion) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Deletion) GetMatchers() *Matchers {
+	if x != nil {
+		return x.Matchers
+	}
+	return nil
+}
+
+func (x *Deletion) GetExcept() []*Matchers {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *Deletion) GetRange() *TimeRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *Deletion) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *Deletion) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
 type Selection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          *ProfileType           `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
@@ -221,7 +314,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_hearth_v1_question_proto_msgTypes[2]
+	mi := &file_hearth_v1_question_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +326,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[2]
+	mi := &file_hearth_v1_question_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +339,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{2}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Selection) GetType() *ProfileType {
@@ -304,7 +397,7 @@ type ProfileType struct {
 
 func (x *ProfileType) Reset() {
 	*x = ProfileType{}
-	mi := &file_hearth_v1_question_proto_msgTypes[3]
+	mi := &file_hearth_v1_question_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +409,7 @@ func (x *ProfileType) String() string {
 func (*ProfileType) ProtoMessage() {}
 
 func (x *ProfileType) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[3]
+	mi := &file_hearth_v1_question_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +422,7 @@ func (x *ProfileType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileType.ProtoReflect.Descriptor instead.
 func (*ProfileType) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{3}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ProfileType) GetName() []byte {
@@ -376,7 +469,7 @@ type Matchers struct {
 
 func (x *Matchers) Reset() {
 	*x = Matchers{}
-	mi := &file_hearth_v1_question_proto_msgTypes[4]
+	mi := &file_hearth_v1_question_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +481,7 @@ func (x *Matchers) String() string {
 func (*Matchers) ProtoMessage() {}
 
 func (x *Matchers) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[4]
+	mi := &file_hearth_v1_question_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +494,7 @@ func (x *Matchers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Matchers.ProtoReflect.Descriptor instead.
 func (*Matchers) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{4}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Matchers) GetList() []*Matcher {
@@ -422,7 +515,7 @@ type Matcher struct {
 
 func (x *Matcher) Reset() {
 	*x = Matcher{}
-	mi := &file_hearth_v1_question_proto_msgTypes[5]
+	mi := &file_hearth_v1_question_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +527,7 @@ func (x *Matcher) String() string {
 func (*Matcher) ProtoMessage() {}
 
 func (x *Matcher) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[5]
+	mi := &file_hearth_v1_question_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +540,7 @@ func (x *Matcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Matcher.ProtoReflect.Descriptor instead.
 func (*Matcher) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{5}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Matcher) GetType() uint32 {
@@ -482,7 +575,7 @@ type Grid struct {
 
 func (x *Grid) Reset() {
 	*x = Grid{}
-	mi := &file_hearth_v1_question_proto_msgTypes[6]
+	mi := &file_hearth_v1_question_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +587,7 @@ func (x *Grid) String() string {
 func (*Grid) ProtoMessage() {}
 
 func (x *Grid) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[6]
+	mi := &file_hearth_v1_question_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +600,7 @@ func (x *Grid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grid.ProtoReflect.Descriptor instead.
 func (*Grid) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{6}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Grid) GetStart() int64 {
@@ -540,7 +633,7 @@ type Texts struct {
 
 func (x *Texts) Reset() {
 	*x = Texts{}
-	mi := &file_hearth_v1_question_proto_msgTypes[7]
+	mi := &file_hearth_v1_question_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +645,7 @@ func (x *Texts) String() string {
 func (*Texts) ProtoMessage() {}
 
 func (x *Texts) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[7]
+	mi := &file_hearth_v1_question_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +658,7 @@ func (x *Texts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Texts.ProtoReflect.Descriptor instead.
 func (*Texts) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{7}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Texts) GetList() [][]byte {
@@ -584,7 +677,7 @@ type IDs struct {
 
 func (x *IDs) Reset() {
 	*x = IDs{}
-	mi := &file_hearth_v1_question_proto_msgTypes[8]
+	mi := &file_hearth_v1_question_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +689,7 @@ func (x *IDs) String() string {
 func (*IDs) ProtoMessage() {}
 
 func (x *IDs) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[8]
+	mi := &file_hearth_v1_question_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +702,7 @@ func (x *IDs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IDs.ProtoReflect.Descriptor instead.
 func (*IDs) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{8}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IDs) GetList() []uint64 {
@@ -629,7 +722,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_hearth_v1_question_proto_msgTypes[9]
+	mi := &file_hearth_v1_question_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +734,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[9]
+	mi := &file_hearth_v1_question_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +747,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{9}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Version) GetHi() uint64 {
@@ -685,6 +778,7 @@ type Answer struct {
 	//	*Answer_Types
 	//	*Answer_Stats
 	//	*Answer_Impact
+	//	*Answer_Counts
 	Body          isAnswer_Body `protobuf_oneof:"body"`
 	Version       *Version      `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	Unchanged     bool          `protobuf:"varint,10,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
@@ -694,7 +788,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_hearth_v1_question_proto_msgTypes[10]
+	mi := &file_hearth_v1_question_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +800,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[10]
+	mi := &file_hearth_v1_question_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +813,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{10}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Answer) GetBody() isAnswer_Body {
@@ -801,6 +895,15 @@ func (x *Answer) GetImpact() *Impact {
 	return nil
 }
 
+func (x *Answer) GetCounts() *Counts {
+	if x != nil {
+		if x, ok := x.Body.(*Answer_Counts); ok {
+			return x.Counts
+		}
+	}
+	return nil
+}
+
 func (x *Answer) GetVersion() *Version {
 	if x != nil {
 		return x.Version
@@ -851,6 +954,10 @@ type Answer_Impact struct {
 	Impact *Impact `protobuf:"bytes,8,opt,name=impact,proto3,oneof"`
 }
 
+type Answer_Counts struct {
+	Counts *Counts `protobuf:"bytes,11,opt,name=counts,proto3,oneof"`
+}
+
 func (*Answer_Tree) isAnswer_Body() {}
 
 func (*Answer_Profile) isAnswer_Body() {}
@@ -867,6 +974,8 @@ func (*Answer_Stats) isAnswer_Body() {}
 
 func (*Answer_Impact) isAnswer_Body() {}
 
+func (*Answer_Counts) isAnswer_Body() {}
+
 type SeriesGroups struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	List          []*SeriesGroup         `protobuf:"bytes,1,rep,name=list,proto3" json:"list,omitempty"`
@@ -876,7 +985,7 @@ type SeriesGroups struct {
 
 func (x *SeriesGroups) Reset() {
 	*x = SeriesGroups{}
-	mi := &file_hearth_v1_question_proto_msgTypes[11]
+	mi := &file_hearth_v1_question_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +997,7 @@ func (x *SeriesGroups) String() string {
 func (*SeriesGroups) ProtoMessage() {}
 
 func (x *SeriesGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[11]
+	mi := &file_hearth_v1_question_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1010,7 @@ func (x *SeriesGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeriesGroups.ProtoReflect.Descriptor instead.
 func (*SeriesGroups) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{11}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SeriesGroups) GetList() []*SeriesGroup {
@@ -924,7 +1033,7 @@ type SeriesGroup struct {
 
 func (x *SeriesGroup) Reset() {
 	*x = SeriesGroup{}
-	mi := &file_hearth_v1_question_proto_msgTypes[12]
+	mi := &file_hearth_v1_question_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1045,7 @@ func (x *SeriesGroup) String() string {
 func (*SeriesGroup) ProtoMessage() {}
 
 func (x *SeriesGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[12]
+	mi := &file_hearth_v1_question_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1058,7 @@ func (x *SeriesGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeriesGroup.ProtoReflect.Descriptor instead.
 func (*SeriesGroup) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{12}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SeriesGroup) GetLabels() *Labels {
@@ -989,7 +1098,7 @@ type Labels struct {
 
 func (x *Labels) Reset() {
 	*x = Labels{}
-	mi := &file_hearth_v1_question_proto_msgTypes[13]
+	mi := &file_hearth_v1_question_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1110,7 @@ func (x *Labels) String() string {
 func (*Labels) ProtoMessage() {}
 
 func (x *Labels) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[13]
+	mi := &file_hearth_v1_question_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1123,7 @@ func (x *Labels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Labels.ProtoReflect.Descriptor instead.
 func (*Labels) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{13}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Labels) GetPairs() [][]byte {
@@ -1033,7 +1142,7 @@ type LabelSets struct {
 
 func (x *LabelSets) Reset() {
 	*x = LabelSets{}
-	mi := &file_hearth_v1_question_proto_msgTypes[14]
+	mi := &file_hearth_v1_question_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1154,7 @@ func (x *LabelSets) String() string {
 func (*LabelSets) ProtoMessage() {}
 
 func (x *LabelSets) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[14]
+	mi := &file_hearth_v1_question_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1167,7 @@ func (x *LabelSets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelSets.ProtoReflect.Descriptor instead.
 func (*LabelSets) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{14}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LabelSets) GetList() []*Labels {
@@ -1077,7 +1186,7 @@ type ProfileTypes struct {
 
 func (x *ProfileTypes) Reset() {
 	*x = ProfileTypes{}
-	mi := &file_hearth_v1_question_proto_msgTypes[15]
+	mi := &file_hearth_v1_question_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1198,7 @@ func (x *ProfileTypes) String() string {
 func (*ProfileTypes) ProtoMessage() {}
 
 func (x *ProfileTypes) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[15]
+	mi := &file_hearth_v1_question_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1211,7 @@ func (x *ProfileTypes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileTypes.ProtoReflect.Descriptor instead.
 func (*ProfileTypes) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{15}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProfileTypes) GetList() []*ProfileType {
@@ -1123,7 +1232,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_hearth_v1_question_proto_msgTypes[16]
+	mi := &file_hearth_v1_question_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1244,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[16]
+	mi := &file_hearth_v1_question_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1257,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{16}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Stats) GetIngested() bool {
@@ -1184,7 +1293,7 @@ type Impact struct {
 
 func (x *Impact) Reset() {
 	*x = Impact{}
-	mi := &file_hearth_v1_question_proto_msgTypes[17]
+	mi := &file_hearth_v1_question_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1305,7 @@ func (x *Impact) String() string {
 func (*Impact) ProtoMessage() {}
 
 func (x *Impact) ProtoReflect() protoreflect.Message {
-	mi := &file_hearth_v1_question_proto_msgTypes[17]
+	mi := &file_hearth_v1_question_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1318,7 @@ func (x *Impact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Impact.ProtoReflect.Descriptor instead.
 func (*Impact) Descriptor() ([]byte, []int) {
-	return file_hearth_v1_question_proto_rawDescGZIP(), []int{17}
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Impact) GetSeries() uint64 {
@@ -1240,6 +1349,126 @@ func (x *Impact) GetBytes() uint64 {
 	return 0
 }
 
+type Counts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          []*ServiceCount        `protobuf:"bytes,1,rep,name=list,proto3" json:"list,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counts) Reset() {
+	*x = Counts{}
+	mi := &file_hearth_v1_question_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counts) ProtoMessage() {}
+
+func (x *Counts) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_question_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counts.ProtoReflect.Descriptor instead.
+func (*Counts) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Counts) GetList() []*ServiceCount {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+type ServiceCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       []byte                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Profiles      uint64                 `protobuf:"varint,2,opt,name=profiles,proto3" json:"profiles,omitempty"`
+	First         int64                  `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"` // milliseconds since the epoch
+	Last          int64                  `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Series        []uint64               `protobuf:"fixed64,5,rep,packed,name=series,proto3" json:"series,omitempty"` // hashes of their labels, ascending
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceCount) Reset() {
+	*x = ServiceCount{}
+	mi := &file_hearth_v1_question_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceCount) ProtoMessage() {}
+
+func (x *ServiceCount) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_question_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceCount.ProtoReflect.Descriptor instead.
+func (*ServiceCount) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_question_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ServiceCount) GetService() []byte {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *ServiceCount) GetProfiles() uint64 {
+	if x != nil {
+		return x.Profiles
+	}
+	return 0
+}
+
+func (x *ServiceCount) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ServiceCount) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ServiceCount) GetSeries() []uint64 {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
 var File_hearth_v1_question_proto protoreflect.FileDescriptor
 
 const file_hearth_v1_question_proto_rawDesc = "" +
@@ -1247,7 +1476,7 @@ const file_hearth_v1_question_proto_rawDesc = "" +
 	"\x18hearth/v1/question.proto\x12\thearth.v1\"3\n" +
 	"\tTimeRange\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x03R\x05start\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\x03R\x03end\"\x82\x03\n" +
+	"\x03end\x18\x02 \x01(\x03R\x03end\"\xb1\x03\n" +
 	"\bQuestion\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x122\n" +
 	"\tselection\x18\x02 \x01(\v2\x14.hearth.v1.SelectionR\tselection\x12#\n" +
@@ -1260,7 +1489,15 @@ const file_hearth_v1_question_proto_rawDesc = "" +
 	"\x05names\x18\t \x03(\fR\x05names\x12!\n" +
 	"\fwant_version\x18\n" +
 	" \x01(\bR\vwantVersion\x12(\n" +
-	"\x05known\x18\v \x01(\v2\x12.hearth.v1.VersionR\x05known\"\x95\x02\n" +
+	"\x05known\x18\v \x01(\v2\x12.hearth.v1.VersionR\x05known\x12-\n" +
+	"\awithout\x18\f \x03(\v2\x13.hearth.v1.DeletionR\awithout\"\xd6\x01\n" +
+	"\bDeletion\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12/\n" +
+	"\bmatchers\x18\x02 \x01(\v2\x13.hearth.v1.MatchersR\bmatchers\x12+\n" +
+	"\x06except\x18\x03 \x03(\v2\x13.hearth.v1.MatchersR\x06except\x12*\n" +
+	"\x05range\x18\x04 \x01(\v2\x14.hearth.v1.TimeRangeR\x05range\x12\x18\n" +
+	"\acreated\x18\x05 \x01(\x03R\acreated\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\fR\x06reason\"\x95\x02\n" +
 	"\tSelection\x12*\n" +
 	"\x04type\x18\x01 \x01(\v2\x16.hearth.v1.ProfileTypeR\x04type\x12/\n" +
 	"\bmatchers\x18\x02 \x01(\v2\x13.hearth.v1.MatchersR\bmatchers\x12*\n" +
@@ -1295,7 +1532,7 @@ const file_hearth_v1_question_proto_rawDesc = "" +
 	"\x04list\x18\x01 \x03(\x06R\x04list\")\n" +
 	"\aVersion\x12\x0e\n" +
 	"\x02hi\x18\x01 \x01(\x06R\x02hi\x12\x0e\n" +
-	"\x02lo\x18\x02 \x01(\x06R\x02lo\"\x9f\x03\n" +
+	"\x02lo\x18\x02 \x01(\x06R\x02lo\"\xcc\x03\n" +
 	"\x06Answer\x12\x14\n" +
 	"\x04tree\x18\x01 \x01(\fH\x00R\x04tree\x12\x1a\n" +
 	"\aprofile\x18\x02 \x01(\fH\x00R\aprofile\x121\n" +
@@ -1304,7 +1541,8 @@ const file_hearth_v1_question_proto_rawDesc = "" +
 	"\x04sets\x18\x05 \x01(\v2\x14.hearth.v1.LabelSetsH\x00R\x04sets\x12/\n" +
 	"\x05types\x18\x06 \x01(\v2\x17.hearth.v1.ProfileTypesH\x00R\x05types\x12(\n" +
 	"\x05stats\x18\a \x01(\v2\x10.hearth.v1.StatsH\x00R\x05stats\x12+\n" +
-	"\x06impact\x18\b \x01(\v2\x11.hearth.v1.ImpactH\x00R\x06impact\x12,\n" +
+	"\x06impact\x18\b \x01(\v2\x11.hearth.v1.ImpactH\x00R\x06impact\x12+\n" +
+	"\x06counts\x18\v \x01(\v2\x11.hearth.v1.CountsH\x00R\x06counts\x12,\n" +
 	"\aversion\x18\t \x01(\v2\x12.hearth.v1.VersionR\aversion\x12\x1c\n" +
 	"\tunchanged\x18\n" +
 	" \x01(\bR\tunchangedB\x06\n" +
@@ -1330,7 +1568,15 @@ const file_hearth_v1_question_proto_rawDesc = "" +
 	"\x06series\x18\x01 \x01(\x04R\x06series\x12\x1a\n" +
 	"\bprofiles\x18\x02 \x01(\x04R\bprofiles\x12\x18\n" +
 	"\asamples\x18\x03 \x01(\x04R\asamples\x12\x14\n" +
-	"\x05bytes\x18\x04 \x01(\x04R\x05bytesBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\"5\n" +
+	"\x06Counts\x12+\n" +
+	"\x04list\x18\x01 \x03(\v2\x17.hearth.v1.ServiceCountR\x04list\"\x86\x01\n" +
+	"\fServiceCount\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\fR\aservice\x12\x1a\n" +
+	"\bprofiles\x18\x02 \x01(\x04R\bprofiles\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\x03R\x04last\x12\x16\n" +
+	"\x06series\x18\x05 \x03(\x06R\x06seriesBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
 
 var (
 	file_hearth_v1_question_proto_rawDescOnce sync.Once
@@ -1344,56 +1590,65 @@ func file_hearth_v1_question_proto_rawDescGZIP() []byte {
 	return file_hearth_v1_question_proto_rawDescData
 }
 
-var file_hearth_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_hearth_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_hearth_v1_question_proto_goTypes = []any{
 	(*TimeRange)(nil),    // 0: hearth.v1.TimeRange
 	(*Question)(nil),     // 1: hearth.v1.Question
-	(*Selection)(nil),    // 2: hearth.v1.Selection
-	(*ProfileType)(nil),  // 3: hearth.v1.ProfileType
-	(*Matchers)(nil),     // 4: hearth.v1.Matchers
-	(*Matcher)(nil),      // 5: hearth.v1.Matcher
-	(*Grid)(nil),         // 6: hearth.v1.Grid
-	(*Texts)(nil),        // 7: hearth.v1.Texts
-	(*IDs)(nil),          // 8: hearth.v1.IDs
-	(*Version)(nil),      // 9: hearth.v1.Version
-	(*Answer)(nil),       // 10: hearth.v1.Answer
-	(*SeriesGroups)(nil), // 11: hearth.v1.SeriesGroups
-	(*SeriesGroup)(nil),  // 12: hearth.v1.SeriesGroup
-	(*Labels)(nil),       // 13: hearth.v1.Labels
-	(*LabelSets)(nil),    // 14: hearth.v1.LabelSets
-	(*ProfileTypes)(nil), // 15: hearth.v1.ProfileTypes
-	(*Stats)(nil),        // 16: hearth.v1.Stats
-	(*Impact)(nil),       // 17: hearth.v1.Impact
+	(*Deletion)(nil),     // 2: hearth.v1.Deletion
+	(*Selection)(nil),    // 3: hearth.v1.Selection
+	(*ProfileType)(nil),  // 4: hearth.v1.ProfileType
+	(*Matchers)(nil),     // 5: hearth.v1.Matchers
+	(*Matcher)(nil),      // 6: hearth.v1.Matcher
+	(*Grid)(nil),         // 7: hearth.v1.Grid
+	(*Texts)(nil),        // 8: hearth.v1.Texts
+	(*IDs)(nil),          // 9: hearth.v1.IDs
+	(*Version)(nil),      // 10: hearth.v1.Version
+	(*Answer)(nil),       // 11: hearth.v1.Answer
+	(*SeriesGroups)(nil), // 12: hearth.v1.SeriesGroups
+	(*SeriesGroup)(nil),  // 13: hearth.v1.SeriesGroup
+	(*Labels)(nil),       // 14: hearth.v1.Labels
+	(*LabelSets)(nil),    // 15: hearth.v1.LabelSets
+	(*ProfileTypes)(nil), // 16: hearth.v1.ProfileTypes
+	(*Stats)(nil),        // 17: hearth.v1.Stats
+	(*Impact)(nil),       // 18: hearth.v1.Impact
+	(*Counts)(nil),       // 19: hearth.v1.Counts
+	(*ServiceCount)(nil), // 20: hearth.v1.ServiceCount
 }
 var file_hearth_v1_question_proto_depIdxs = []int32{
-	2,  // 0: hearth.v1.Question.selection:type_name -> hearth.v1.Selection
-	6,  // 1: hearth.v1.Question.grid:type_name -> hearth.v1.Grid
-	4,  // 2: hearth.v1.Question.matchers:type_name -> hearth.v1.Matchers
+	3,  // 0: hearth.v1.Question.selection:type_name -> hearth.v1.Selection
+	7,  // 1: hearth.v1.Question.grid:type_name -> hearth.v1.Grid
+	5,  // 2: hearth.v1.Question.matchers:type_name -> hearth.v1.Matchers
 	0,  // 3: hearth.v1.Question.range:type_name -> hearth.v1.TimeRange
-	9,  // 4: hearth.v1.Question.known:type_name -> hearth.v1.Version
-	3,  // 5: hearth.v1.Selection.type:type_name -> hearth.v1.ProfileType
-	4,  // 6: hearth.v1.Selection.matchers:type_name -> hearth.v1.Matchers
-	0,  // 7: hearth.v1.Selection.range:type_name -> hearth.v1.TimeRange
-	7,  // 8: hearth.v1.Selection.call_site:type_name -> hearth.v1.Texts
-	8,  // 9: hearth.v1.Selection.spans:type_name -> hearth.v1.IDs
-	8,  // 10: hearth.v1.Selection.profiles:type_name -> hearth.v1.IDs
-	5,  // 11: hearth.v1.Matchers.list:type_name -> hearth.v1.Matcher
-	11, // 12: hearth.v1.Answer.series:type_name -> hearth.v1.SeriesGroups
-	7,  // 13: hearth.v1.Answer.texts:type_name -> hearth.v1.Texts
-	14, // 14: hearth.v1.Answer.sets:type_name -> hearth.v1.LabelSets
-	15, // 15: hearth.v1.Answer.types:type_name -> hearth.v1.ProfileTypes
-	16, // 16: hearth.v1.Answer.stats:type_name -> hearth.v1.Stats
-	17, // 17: hearth.v1.Answer.impact:type_name -> hearth.v1.Impact
-	9,  // 18: hearth.v1.Answer.version:type_name -> hearth.v1.Version
-	12, // 19: hearth.v1.SeriesGroups.list:type_name -> hearth.v1.SeriesGroup
-	13, // 20: hearth.v1.SeriesGroup.labels:type_name -> hearth.v1.Labels
-	13, // 21: hearth.v1.LabelSets.list:type_name -> hearth.v1.Labels
-	3,  // 22: hearth.v1.ProfileTypes.list:type_name -> hearth.v1.ProfileType
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	10, // 4: hearth.v1.Question.known:type_name -> hearth.v1.Version
+	2,  // 5: hearth.v1.Question.without:type_name -> hearth.v1.Deletion
+	5,  // 6: hearth.v1.Deletion.matchers:type_name -> hearth.v1.Matchers
+	5,  // 7: hearth.v1.Deletion.except:type_name -> hearth.v1.Matchers
+	0,  // 8: hearth.v1.Deletion.range:type_name -> hearth.v1.TimeRange
+	4,  // 9: hearth.v1.Selection.type:type_name -> hearth.v1.ProfileType
+	5,  // 10: hearth.v1.Selection.matchers:type_name -> hearth.v1.Matchers
+	0,  // 11: hearth.v1.Selection.range:type_name -> hearth.v1.TimeRange
+	8,  // 12: hearth.v1.Selection.call_site:type_name -> hearth.v1.Texts
+	9,  // 13: hearth.v1.Selection.spans:type_name -> hearth.v1.IDs
+	9,  // 14: hearth.v1.Selection.profiles:type_name -> hearth.v1.IDs
+	6,  // 15: hearth.v1.Matchers.list:type_name -> hearth.v1.Matcher
+	12, // 16: hearth.v1.Answer.series:type_name -> hearth.v1.SeriesGroups
+	8,  // 17: hearth.v1.Answer.texts:type_name -> hearth.v1.Texts
+	15, // 18: hearth.v1.Answer.sets:type_name -> hearth.v1.LabelSets
+	16, // 19: hearth.v1.Answer.types:type_name -> hearth.v1.ProfileTypes
+	17, // 20: hearth.v1.Answer.stats:type_name -> hearth.v1.Stats
+	18, // 21: hearth.v1.Answer.impact:type_name -> hearth.v1.Impact
+	19, // 22: hearth.v1.Answer.counts:type_name -> hearth.v1.Counts
+	10, // 23: hearth.v1.Answer.version:type_name -> hearth.v1.Version
+	13, // 24: hearth.v1.SeriesGroups.list:type_name -> hearth.v1.SeriesGroup
+	14, // 25: hearth.v1.SeriesGroup.labels:type_name -> hearth.v1.Labels
+	14, // 26: hearth.v1.LabelSets.list:type_name -> hearth.v1.Labels
+	4,  // 27: hearth.v1.ProfileTypes.list:type_name -> hearth.v1.ProfileType
+	20, // 28: hearth.v1.Counts.list:type_name -> hearth.v1.ServiceCount
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_hearth_v1_question_proto_init() }
@@ -1401,7 +1656,7 @@ func file_hearth_v1_question_proto_init() {
 	if File_hearth_v1_question_proto != nil {
 		return
 	}
-	file_hearth_v1_question_proto_msgTypes[10].OneofWrappers = []any{
+	file_hearth_v1_question_proto_msgTypes[11].OneofWrappers = []any{
 		(*Answer_Tree)(nil),
 		(*Answer_Profile)(nil),
 		(*Answer_Series)(nil),
@@ -1410,6 +1665,7 @@ func file_hearth_v1_question_proto_init() {
 		(*Answer_Types)(nil),
 		(*Answer_Stats)(nil),
 		(*Answer_Impact)(nil),
+		(*Answer_Counts)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1417,7 +1673,7 @@ func file_hearth_v1_question_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hearth_v1_question_proto_rawDesc), len(file_hearth_v1_question_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
