@@ -25,6 +25,7 @@ type layout struct {
 	rowStarts  []int64 // first row of each row series
 	sumStarts  []int64 // first sum of each group
 	series     []seriesRef
+	digests    *digests // nil if the block has none
 	tables     map[string]func() (*table.Table, error)
 }
 
@@ -119,7 +120,7 @@ func (l *layout) table(name string) (*table.Table, error) {
 
 // read reads the small tables.
 func (l *layout) read(tail pieces) error {
-	for _, step := range []func(pieces) error{l.readPartitions, l.readGroups, l.readRowSeries, l.readSeries} {
+	for _, step := range []func(pieces) error{l.readPartitions, l.readGroups, l.readRowSeries, l.readSeries, l.readDigests} {
 		if err := step(tail); err != nil {
 			return err
 		}

@@ -100,6 +100,7 @@ const (
 	sectionGroups     = "groups"
 	sectionRowSeries  = "row_series"
 	sectionSeries     = "series"
+	sectionDigests    = "digests"
 	sectionTexts      = "texts"
 	sectionStrings    = "strings"
 	sectionMappings   = "mappings"

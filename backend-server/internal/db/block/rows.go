@@ -183,7 +183,9 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 	var runs []run
 	for _, s := range req.Rows {
 		if i := int64(s); i >= p.rowSeries.first && i < p.rowSeries.end() {
-			runs = append(runs, run{s, l.rowSeries[s].rows.first, l.rowSeries[s].rows.end()})
+			if rows, _ := l.rowsWithin(s, b.meta.TimeRange(), req.Range); rows.n > 0 {
+				runs = append(runs, run{s, rows.first, rows.end()})
+			}
 		}
 	}
 	slices.SortFunc(runs, func(a, b run) int { return int(a.key) - int(b.key) })

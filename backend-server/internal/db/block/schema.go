@@ -22,6 +22,7 @@ var (
 	schemaGroups    = numbers64(sectionGroups, "step", "sums")
 	schemaRowSeries = numbers64(sectionRowSeries, "group", "rows")
 	schemaSeries    = numbers64(sectionSeries, "row_series", "scaled")
+	schemaDigests   = table.Schema{Name: sectionDigests, Columns: []table.Column{{Name: "window", Kind: table.Uint64}, {Name: "count", Kind: table.Uint64}, {Name: "sum", Kind: table.Random}}}
 )
 
 // schemas are all tables by name.
@@ -29,7 +30,7 @@ var schemas = func() map[string]table.Schema {
 	out := map[string]table.Schema{}
 	for _, s := range []table.Schema{
 		schemaRows, schemaSums, schemaSpans, schemaStacks, schemaNodes, schemaLocations, schemaLines, schemaFunctions, schemaMappings,
-		schemaStrings, schemaTexts, schemaPartitions, schemaGroups, schemaRowSeries, schemaSeries,
+		schemaStrings, schemaTexts, schemaPartitions, schemaGroups, schemaRowSeries, schemaSeries, schemaDigests,
 	} {
 		out[s.Name] = s
 	}

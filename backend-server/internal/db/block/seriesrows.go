@@ -110,6 +110,7 @@ func (w *writer) portion(ctx context.Context, req query.ScanRequest, number uint
 		if err := w.rows.add(number, r, relative); err != nil {
 			return err
 		}
+		w.digest(number, r)
 		w.rowSeries[number].rows++
 		w.meta.Stats.Rows++
 		w.meta.Stats.Samples += int64(len(r.stacks))

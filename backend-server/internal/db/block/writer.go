@@ -114,6 +114,7 @@ type writer struct {
 	groups     []groupCounts
 	rowSeries  []rowSeriesCounts
 	series     []indexedSeries
+	digests    []query.RowsDigest
 
 	peak int // memory of its own, at most
 }
