@@ -36,11 +36,11 @@ func (w *world) gateway(context.Context, string, profile.TimeRange) ([]query.Que
 
 // several shows what all of views show.
 func several(views []replica.View) replica.View {
-	return func(ctx context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error) {
+	return func(ctx context.Context, tenantID string, q *question.Question) ([]query.Queryable, func(), error) {
 		var all []query.Queryable
 		var held []func()
 		for _, view := range views {
-			units, release, err := view(ctx, tenantID, r)
+			units, release, err := view(ctx, tenantID, q)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -64,11 +64,11 @@ func (w *world) stores() []replica.Store {
 	var views []replica.View
 	for _, n := range w.nodes {
 		if n != leave {
-			views = append(views, n.view)
+			views = append(views, replica.ByRange(n.view))
 		}
 	}
 	w.rng.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
-	views = append(views, w.gateway)
+	views = append(views, replica.ByRange(w.gateway))
 	if w.rng.IntN(4) == 0 {
 		at := w.rng.IntN(len(views))
 		views = append(slices.Clone(views[:at]), several(views[at:]))
@@ -228,7 +228,7 @@ func (w *world) question() *question.Question {
 		q.GroupBy = [][]string{nil, {"pod", "service_name"}}[w.rng.IntN(2)]
 		q.Grid = series.Grid{Start: q.Selection.Range.Start, End: q.Selection.Range.End, StepMillis: []int64{600_000, 300_000, 1_234_567}[w.rng.IntN(3)]}
 	}
-	return q
+	return q.Excluding(w.rules)
 }
 
 func (w *world) selection() query.Selection {

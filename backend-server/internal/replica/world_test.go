@@ -17,6 +17,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
@@ -45,6 +46,7 @@ type world struct {
 	// counters says that no copy of a running total gets lost, so that what
 	// they grew by is known exactly.
 	counters bool
+	rules    deletion.Rules // in force
 }
 
 // node is a database. gone are those of its blocks that only the bucket has.
@@ -66,6 +68,7 @@ func newWorld(t *testing.T, seed uint64, counts map[string]int) *world {
 		digester: replica.NewDigester([]int64{0, 3_000, 1 << 20}[rng.IntN(3)]),
 		counters: rng.IntN(2) == 0,
 	}
+	w.twin.Deleted = func(ls labels.Labels, at profile.UnixMilli) bool { return w.rules.Deletes(ls, at) }
 	const hour = time.Hour
 	for range copies + rng.IntN(3) {
 		n := &node{mem: vfs.NewMem()}
@@ -97,7 +100,7 @@ func (w *world) someNode() *node { return w.nodes[w.rng.IntN(len(w.nodes))] }
 
 // step does one random operation and returns its name.
 func (w *world) step() string {
-	switch n := w.rng.IntN(40); {
+	switch n := w.rng.IntN(42); {
 	case n < 22:
 		w.append()
 		return "append"
@@ -114,6 +117,8 @@ func (w *world) step() string {
 			w.lost = w.someNode()
 		}
 		return "lose one"
+	case n < 34:
+		return w.delete()
 	default:
 		w.compare()
 		return "compare"

@@ -24,6 +24,9 @@ type Stacks map[string]int64
 // Twin is a list of the records that a database was given and acknowledged.
 type Twin struct {
 	Records []profile.Record
+	// Deleted says of a series, with the labels of its profile type, and a time
+	// that what there is is not to be shown. Nil for nothing.
+	Deleted func(labels.Labels, profile.UnixMilli) bool
 
 	known  map[string]bool
 	flat   [][]flatSample // of each record
@@ -135,7 +138,7 @@ func (t *Twin) each(sel query.Selection, fn func(rec *profile.Record, s flatSamp
 		}
 		for c, column := range r.Profile.Types {
 			ls := profile.TypeLabels(r.Labels, column, r.Profile.PeriodType)
-			if ls.Get(profile.LabelProfileType) != sel.Type.String() || !matches(ls, sel.Matchers) {
+			if ls.Get(profile.LabelProfileType) != sel.Type.String() || !matches(ls, sel.Matchers) || t.deleted(ls, r.Time) {
 				continue
 			}
 			if sel.Spans != nil && isCounter(r.Labels, column) { // not taken apart by span
@@ -186,6 +189,10 @@ func Frames(p *profile.Profile, s profile.Sample, lines bool) string {
 		}
 	}
 	return strings.Join(out, ";")
+}
+
+func (t *Twin) deleted(ls labels.Labels, at profile.UnixMilli) bool {
+	return t.Deleted != nil && t.Deleted(ls, at)
 }
 
 // Tree is what query.Tree should hold.
@@ -267,7 +274,7 @@ func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool)
 			}
 			may[ls.String()] = true
 			for i := r.SampleStart; i < r.SampleEnd; i++ {
-				if t.flat[n][i].values[c] != 0 {
+				if t.flat[n][i].values[c] != 0 && !t.deleted(ls, r.Time) {
 					must[ls.String()] = true
 				}
 			}

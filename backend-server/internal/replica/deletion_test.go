@@ -1,0 +1,96 @@
+package replica_test
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+)
+
+// delete adds a rule or takes one back, and looks at the version of the data
+// before and after.
+func (w *world) delete() string {
+	q := w.question()
+	before, old := w.truth(q), w.rules
+	r := read(w.t, w.stores(), q, w.move)
+	version := r.answer().Version
+	r.close()
+	if len(w.rules) > 0 && w.rng.IntN(3) == 0 {
+		w.rules = slices.Delete(slices.Clone(w.rules), 0, 1)
+	} else {
+		w.rules = append(slices.Clone(w.rules), w.rule())
+	}
+	w.listings()
+	if q.Selection.Type == dbtest.Types[4] || q.Selection.Type == dbtest.Types[5] {
+		return "delete" // what there is of running totals depends on who answers
+	}
+	after := w.truth(q)
+	if now := w.again(q.Excluding(w.rules), after).Version; !equal(before, after) {
+		w.counts["less or more"]++
+		require.NotEqual(w.t, version, now, "rules %v, then %v", old, w.rules)
+	}
+	require.Equal(w.t, version, w.again(q, w.withRules(old, func() any { return w.truth(q) })).Version, "the rules from before")
+	return "delete"
+}
+
+// withRules asks the twin something as if other rules were in force.
+func (w *world) withRules(rules deletion.Rules, ask func() any) any {
+	now := w.rules
+	defer func() { w.rules = now }()
+	w.rules = rules
+	return ask()
+}
+
+func (w *world) rule() deletion.Rule {
+	r := deletion.Rule{ID: ulid.Make(), Range: w.timeRange(w.rng), Matchers: w.matchers()}
+	for range w.rng.IntN(3) {
+		if ms := w.matchers(); len(ms) > 0 {
+			r.Except = append(r.Except, ms)
+		}
+	}
+	switch w.rng.IntN(4) {
+	case 0:
+		r.Range.Start = deletion.BeginningOfTime
+	case 1:
+		r.Range.End = -deletion.BeginningOfTime
+	}
+	return r
+}
+
+func (w *world) matchers() []*labels.Matcher {
+	return [][]*labels.Matcher{
+		nil,
+		{labels.MustNewMatcher(labels.MatchEqual, profile.LabelServiceName, dbtest.Services[w.rng.IntN(len(dbtest.Services))])},
+		{labels.MustNewMatcher(labels.MatchNotRegexp, "pod", "pod-[01]"), labels.MustNewMatcher(labels.MatchNotEqual, "unknown", "x")},
+		{labels.MustNewMatcher(labels.MatchEqual, profile.LabelName, "memory")},
+		{labels.MustNewMatcher(labels.MatchEqual, "pod", "pod-1"), labels.MustNewMatcher(labels.MatchRegexp, profile.LabelServiceName, "w.*|db")},
+	}[w.rng.IntN(5)]
+}
+
+// listings compares what is listed with what there is, for all times.
+func (w *world) listings() {
+	ms := w.matchers()
+	q := (&question.Question{Kind: question.LabelSets, Matchers: [][]*labels.Matcher{ms}}).Excluding(w.rules)
+	listed := map[string]bool{}
+	for _, s := range w.stores() {
+		a, err := s.List(context.Background(), "tenant", q)
+		require.NoError(w.t, err)
+		for _, ls := range a.Sets {
+			listed[ls.String()] = true
+		}
+	}
+	may, must := w.twin.LabelSets(ms)
+	for ls := range must {
+		require.Contains(w.t, listed, ls, "rules %v", w.rules)
+	}
+	for ls := range listed {
+		require.Contains(w.t, may, ls)
+	}
+}
