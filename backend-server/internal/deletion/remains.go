@@ -175,6 +175,9 @@ func (r *remains) gone(ctx context.Context, partition uint32, rows []uint32) ([]
 	return out, nil
 }
 
+// Distant implements query.Distant.
+func (r *remains) Distant() bool { return query.IsDistant(r.Queryable) }
+
 // Scan implements query.Queryable.
 func (r *remains) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
 	gone, err := r.gone(ctx, req.Partition, req.Rows)

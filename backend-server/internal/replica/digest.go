@@ -7,8 +7,10 @@ import (
 	"sync"
 
 	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 // Digester takes snapshots and remembers the digests of blocks, which do not
@@ -61,14 +63,17 @@ func (d *Digester) parts(ctx context.Context, u *unit) ([]digestedPart, error) {
 		keys = append(keys, rowsKey{s.Partition, s.Rows})
 	}
 	keys = slices.Compact(keys) // series are sorted
+	if parts, ok, err := stored(ctx, u, keys); ok || err != nil {
+		return parts, err
+	}
 	has := u.TimeRange()
 	if u.growing || u.in.Start > has.Start || u.in.End < has.End {
-		return digest(ctx, u, keys)
+		return digest(ctx, u, keys, u.in)
 	}
 	key := keyOf(u)
 	known, missing := d.known(key, keys)
 	if len(missing) > 0 {
-		fresh, err := digest(ctx, u, missing)
+		fresh, err := digest(ctx, u, missing, u.in)
 		if err != nil {
 			return nil, err
 		}
@@ -142,32 +147,50 @@ func (b *blockDigests) size() int64 {
 	return n
 }
 
-// digest reads the rows of row series, without their samples. The result is
-// sorted.
-func digest(ctx context.Context, u *unit, keys []rowsKey) ([]digestedPart, error) {
+// digest reads the rows of row series in a range, without their samples. The
+// result is sorted.
+func digest(ctx context.Context, u *unit, keys []rowsKey, in profile.TimeRange) ([]digestedPart, error) {
+	var requests []query.ScanRequest
+	for _, key := range keys {
+		if n := len(requests); n == 0 || requests[n-1].Partition != key.partition {
+			requests = append(requests, query.ScanRequest{Partition: key.partition, Range: in, TotalsOnly: true})
+		}
+		r := &requests[len(requests)-1]
+		r.Rows = append(r.Rows, key.rows)
+	}
+	found := make([][]digestedPart, len(requests))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(query.AtOnce(u.Queryable))
+	for i, req := range requests {
+		g.Go(func() (err error) {
+			found[i], err = digestPartition(ctx, u, req)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+func digestPartition(ctx context.Context, u *unit, req query.ScanRequest) ([]digestedPart, error) {
 	sums := map[digestKey]*Digest{}
 	var last *Digest
 	var lastKey digestKey
-	for i := 0; i < len(keys); {
-		req := query.ScanRequest{Partition: keys[i].partition, Range: u.in, TotalsOnly: true}
-		for ; i < len(keys) && keys[i].partition == req.Partition; i++ {
-			req.Rows = append(req.Rows, keys[i].rows)
-		}
-		err := u.Queryable.Scan(ctx, req, func(row *query.Row) error {
-			key := digestKey{rowsKey{req.Partition, row.Rows}, windowOf(row.Time)}
-			if last == nil || key != lastKey {
-				if last = sums[key]; last == nil {
-					last = new(Digest)
-					sums[key] = last
-				}
-				lastKey = key
+	err := u.Queryable.Scan(ctx, req, func(row *query.Row) error {
+		key := digestKey{rowsKey{req.Partition, row.Rows}, windowOf(row.Time)}
+		if last == nil || key != lastKey {
+			if last = sums[key]; last == nil {
+				last = new(Digest)
+				sums[key] = last
 			}
-			last.add(row.ID, row.Total)
-			return nil
-		})
-		if err != nil {
-			return nil, err
+			lastKey = key
 		}
+		last.add(row.ID, row.Total)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := make([]digestedPart, 0, len(sums))
 	for key, sum := range sums {

@@ -3,7 +3,6 @@ package replica
 import (
 	"cmp"
 	"context"
-	"runtime"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -61,7 +60,7 @@ type growing interface{ Growing() bool }
 func (d *Digester) Take(ctx context.Context, units []query.Queryable, sel Selection) (*Snapshot, error) {
 	taken := make([]*unit, len(units))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(query.AtOnce(units...))
 	for i, q := range units {
 		if !q.TimeRange().Overlaps(sel.Range) {
 			continue

@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"math/bits"
-
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -13,16 +11,9 @@ import (
 // Window is the length of the windows that profiles are compared by, in
 // milliseconds. They begin at its multiples, like the blocks of a database, so
 // that a block mostly lies in one.
-const Window = 60 * 60 * 1000
+const Window = query.DigestWindow
 
-// windowOf returns the number of the window that t lies in.
-func windowOf(t profile.UnixMilli) int64 {
-	w := int64(t) / Window
-	if t < 0 && int64(t)%Window != 0 {
-		w--
-	}
-	return w
-}
+func windowOf(t profile.UnixMilli) int64 { return query.WindowOf(t) }
 
 // Series stands for a series of one profile type: a hash of its labels.
 type Series struct{ Hi, Lo uint64 }
@@ -46,16 +37,10 @@ const seriesSeed = 0x6865617274680a
 var separator = []byte{0xff} // no byte of UTF-8
 
 // Digest stands for a set of profiles of one series.
-type Digest struct {
-	Count uint64
-	Sum   uint64
-}
+type Digest query.Digest
 
 // add puts a row into the set.
-func (d *Digest) add(id uint64, total int64) {
-	d.Count++
-	d.Sum += mix(id ^ bits.RotateLeft64(uint64(total)*0x9e3779b97f4a7c15, 32))
-}
+func (d *Digest) add(id uint64, total int64) { (*query.Digest)(d).Add(id, total) }
 
 // merge puts another set, which has nothing in common with it, into the set.
 func (d *Digest) merge(o Digest) {
@@ -63,14 +48,7 @@ func (d *Digest) merge(o Digest) {
 	d.Sum += o.Sum
 }
 
-// mix is the finalizer of MurmurHash3.
-func mix(x uint64) uint64 {
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	x *= 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
-}
+func mix(x uint64) uint64 { return query.Mix(x) }
 
 // Unit is what a store says of a head or a block that a question concerns.
 type Unit struct {

@@ -1,0 +1,74 @@
+package replica_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+)
+
+// watched is a block that notes which ranges rows are read of.
+type watched struct {
+	*block.Block
+	scanned []profile.TimeRange
+}
+
+func (w *watched) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
+	w.scanned = append(w.scanned, req.Range)
+	return w.Block.Scan(ctx, req, fn)
+}
+
+// bare hides everything of a unit that a query.Queryable need not have.
+type bare struct{ query.Queryable }
+
+// Of a block with digests, rows are read where a range cuts an hour and nowhere
+// else, and what it shows is the same as without.
+func TestStoredDigests(t *testing.T) {
+	ctx := t.Context()
+	rng := rand.New(rand.NewPCG(1, 2))
+	gen := &dbtest.Generator{Rng: rng, Start: start, Length: (4 * time.Hour).Milliseconds()}
+	d, err := db.Open(ctx, t.TempDir(), db.Options{MaxBlockDuration: 24 * time.Hour})
+	require.NoError(t, err)
+	defer d.Close()
+	var recs []profile.Record
+	for range 400 {
+		recs = append(recs, gen.Record())
+	}
+	require.Nil(t, d.Append(ctx, recs))
+	require.NoError(t, d.Flush(ctx))
+	blocks := d.Unshipped()
+	require.NotEmpty(t, blocks)
+	for _, of := range blocks {
+		b, err := block.OpenDir(filepath.Clean(of.Dir))
+		require.NoError(t, err)
+		defer b.Close()
+		has := b.TimeRange()
+		for i := range 40 {
+			sel := replica.Selection{Range: has}
+			if i > 0 {
+				sel.Range.Start += profile.UnixMilli(rng.Int64N(int64(has.End-has.Start) + 1))
+				sel.Range.End -= profile.UnixMilli(rng.Int64N(int64(has.End-sel.Range.Start) + 1))
+			}
+			w := &watched{Block: b}
+			got, err := replica.NewDigester(0).Take(ctx, []query.Queryable{w}, sel)
+			require.NoError(t, err)
+			want, err := replica.NewDigester(0).Take(ctx, []query.Queryable{bare{b}}, sel)
+			require.NoError(t, err)
+			require.Equal(t, want.Units(), got.Units())
+			require.False(t, i == 0 && len(w.scanned) > 0, "the block as a whole")
+			for _, r := range w.scanned {
+				require.Less(t, int64(r.End-r.Start), int64(replica.Window-1), "whole hours are not read")
+			}
+		}
+	}
+}
