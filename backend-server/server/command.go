@@ -14,6 +14,12 @@ import (
 // Main runs the command line args until ctx ends. What was asked for goes to
 // out, the log and problems go to errOut. It returns the exit code.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
+	if t, rest, words := findTool(args); t != nil {
+		return t.main(ctx, rest, out, errOut)
+	} else if words {
+		fmt.Fprintf(errOut, "%q is no command; there are %s, and flags alone start the server (-help lists them)\n", args[0], toolNames())
+		return 2
+	}
 	cmd, err := app.Parse(args)
 	if err != nil {
 		fmt.Fprintf(errOut, "The settings are not good:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
@@ -21,7 +27,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	switch {
 	case cmd.Help:
-		fmt.Fprintf(out, "Usage: backend-server [flags]\n\n%s", app.Usage())
+		fmt.Fprintf(out, "Usage: backend-server [flags]\n       backend-server COMMAND -help, where COMMAND is one of: %s\n\n%s", toolNames(), app.Usage())
 		return 0
 	case cmd.Version:
 		info := buildinfo.Get()
