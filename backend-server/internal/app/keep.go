@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
@@ -56,6 +58,12 @@ func (a *App) openBucket() error {
 	bkt, err := bucket.Open(cfg, a.registry, a.logger.With("component", "bucket"))
 	if err != nil {
 		return err
+	}
+	// A store that is away must not keep an ingester from taking in profiles.
+	if err := bkt.Check(context.Background()); fault.Is(err, fault.Unavailable) {
+		a.logger.Warn("the bucket does not work now; it is tried again whenever it is needed", "err", err)
+	} else if err != nil {
+		return errors.Join(err, bkt.Close())
 	}
 	seen := filepath.Join(a.cfg.Ingester.DataPath, bucket.SeenFile)
 	known, err := vfs.Exists(vfs.OS{}, seen)

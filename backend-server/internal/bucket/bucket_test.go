@@ -146,7 +146,7 @@ func TestConfig(t *testing.T) {
 	c := Config{Backend: "tape", Prefix: "/a/../b"}
 	problems := c.Validate()
 	require.Len(t, problems, 2)
-	require.ErrorContains(t, problems[0], `-storage.backend: "tape" is not allowed; want one of those this version supports: filesystem`)
+	require.ErrorContains(t, problems[0], `-storage.backend: "tape" is not allowed; want one of filesystem, s3, gcs, azure, swift`)
 	for _, ok := range []string{"", "a", "a-b/c_9"} {
 		c = Config{Backend: Filesystem, Prefix: ok}
 		require.Empty(t, c.Validate(), ok)

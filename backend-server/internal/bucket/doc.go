@@ -1,9 +1,11 @@
 // Package bucket is the long-term storage: an object store, opened from the
 // configuration, and the rules for what lies in it.
 //
-// The store itself is thanos-io/objstore's. This package adds the names of all
-// objects (paths.go), the upload of a block, reading one by range, and a marker
-// by which a bucket is known again (guard.go).
+// The store itself is thanos-io/objstore's (package store has its kinds). This
+// package adds the names of all objects (paths.go), the upload of a block,
+// reading one by range, a trial of all operations at the start, whose failure
+// says which setting to look at (check.go), and a marker by which a bucket is
+// known again (guard.go).
 //
 // An upload can be cut off anywhere, by a crash or by the store, and some
 // stores (a file system among them) can be left with half an object. Hence:

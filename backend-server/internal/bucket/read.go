@@ -89,18 +89,35 @@ func (s *Source) ReadAt(ctx context.Context, name string, p []byte, off int64) e
 	if len(p) == 0 {
 		return nil
 	}
-	r, err := s.bkt.GetRange(ctx, object(s.tenant, s.id, name), off, int64(len(p)))
+	if err := readRange(ctx, s.bkt, object(s.tenant, s.id, name), p, off); err != nil {
+		return fmt.Errorf("block %s: %s: %w", s.id, name, err)
+	}
+	return nil
+}
+
+// readRange fills p with the bytes of an object from off on.
+func readRange(ctx context.Context, bkt objstore.BucketReader, name string, p []byte, off int64) error {
+	r, err := bkt.GetRange(ctx, name, off, int64(len(p)))
 	if err != nil {
-		return fmt.Errorf("block %s: %s: %w", s.id, name, mark(s.bkt, err))
+		return beyond(ctx, bkt, name, off, mark(bkt, err))
 	}
 	n, err := io.ReadFull(r, p)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fault.New(fault.Corrupt, "ends at byte %d, before %d", off+int64(n), off+int64(len(p)))
 	}
-	if err = errors.Join(err, r.Close()); err != nil {
-		return fmt.Errorf("block %s: %s: %w", s.id, name, err)
+	return errors.Join(err, r.Close())
+}
+
+// beyond returns err, or what it means if the object has no byte off: stores
+// answer that with an error that each words in its own way.
+func beyond(ctx context.Context, bkt objstore.BucketReader, name string, off int64, err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return err
 	}
-	return nil
+	if attrs, checkErr := bkt.Attributes(ctx, name); checkErr == nil && attrs.Size <= off {
+		return fault.New(fault.Corrupt, "ends at byte %d, before %d: %w", attrs.Size, off, err)
+	}
+	return err
 }
 
 // Verify looks whether the bucket has all files of a block, with the sizes that

@@ -14,5 +14,6 @@
 //	C1  the command line wins over the file, the file over the default;
 //	C2  every problem is reported, not only the first one, each with the name
 //	    of the setting, its value and what is allowed;
-//	C3  what Dump writes, Load reads.
+//	C3  what Dump writes, Load reads, except secrets, which are not shown and
+//	    whose place Load refuses.
 package config

@@ -1,9 +1,11 @@
-package bucket
+package store
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -12,6 +14,31 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 )
+
+// Files is the store that keeps objects as files in a folder.
+type Files struct{ Dir string }
+
+// RegisterFlags implements Provider.
+func (c *Files) RegisterFlags(f *flag.FlagSet) {
+	f.StringVar(&c.Dir, "storage.filesystem.dir", "", "Folder of the filesystem backend; empty means the folder bucket in -db.data-path.")
+}
+
+// Validate implements Provider.
+func (c *Files) Validate() []error { return nil }
+
+// Open implements Provider.
+func (c *Files) Open(context.Context, *Transport) (objstore.Bucket, error) { return newFiles(c.Dir) }
+
+// Explain implements Provider.
+func (c *Files) Explain(err error) Meaning {
+	if errors.Is(err, fs.ErrPermission) {
+		return Meaning{Cause: Denied}
+	}
+	return Meaning{}
+}
+
+// Flags implements Provider.
+func (c *Files) Flags(Cause) string { return "-storage.filesystem.dir" }
 
 // files is objstore's filesystem bucket with uploads that are atomic and
 // durable, as those of real object stores are.
