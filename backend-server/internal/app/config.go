@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
+	"github.com/hearth-profiles/hearth/backend-server/internal/compactor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
@@ -37,6 +38,7 @@ type Config struct {
 	Cluster       cluster.Config
 	Storage       bucket.Config
 	Ingester      ingester.Config
+	Compactor     compactor.Config
 	Distributor   distributor.Config
 	Limits        distributor.Limits
 	QueryFrontend queryfrontend.Config
@@ -58,6 +60,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Cluster.RegisterFlags(f)
 	c.Storage.RegisterFlags(f)
 	c.Ingester.RegisterFlags(f)
+	c.Compactor.RegisterFlags(f)
 	c.Distributor.RegisterFlags(f)
 	c.Limits.RegisterFlags(f)
 	c.QueryFrontend.RegisterFlags(f)
@@ -78,12 +81,12 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, part := range []interface{ Validate() []error }{
-		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier, &c.Workers,
+		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Compactor, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier, &c.Workers,
 	} {
 		problems = append(problems, part.Validate()...)
 	}
 	if !c.Cluster.Alone() && c.usesBucket() && c.Storage.IsLocal() {
-		problems = append(problems, config.Problem("storage.filesystem.dir", "", "a folder that all ingesters and store-gateways of the cluster share"))
+		problems = append(problems, config.Problem("storage.filesystem.dir", "", "a folder that all ingesters, store-gateways and compactors of the cluster share"))
 	}
 	return errors.Join(problems...)
 }
@@ -92,7 +95,7 @@ func (c *Config) Validate() error {
 // bucket, which are also those that keep something in the data folder.
 func (c *Config) usesBucket() bool {
 	roles := c.played()
-	return roles[Ingester] || roles[StoreGateway]
+	return roles[Ingester] || roles[StoreGateway] || roles[Compactor]
 }
 
 // Default returns the settings of a process that is started without any.

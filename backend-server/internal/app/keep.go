@@ -75,7 +75,9 @@ func (a *App) openBucket() error {
 }
 
 func (a *App) initStoreGateway() (services.Service, error) {
-	a.gateway = storegateway.New(a.bucket, a.registry, a.logger.With("component", StoreGateway))
+	a.gateway = storegateway.New(storegateway.Deps{
+		Bucket: a.bucket, Registerer: a.registry, Logger: a.logger.With("component", StoreGateway),
+	})
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
 	if a.peers != nil {
 		a.gateway.ListAfter(heardOf)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,6 +21,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
@@ -29,6 +32,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 )
 
@@ -51,17 +55,27 @@ func startStores(ctx context.Context, fsys vfs.FS, dir string, bkt objstore.Buck
 	cfg.Ingester.Disk.LocalRetention = 0
 	logger := slog.New(slog.DiscardHandler)
 	s := new(stores)
-	s.gateway = storegateway.New(bkt, prometheus.NewRegistry(), logger)
+	s.gateway = storegateway.New(storegateway.Deps{Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: logger})
 	s.ingester = ingester.New(cfg.Ingester, ingester.Deps{
 		FS: fsys, Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: logger,
-		Shipped:  func(ctx context.Context, tenantID string, id ulid.ULID) { s.gateway.Notify(ctx, tenantID, id) },
-		InBucket: s.gateway.Holds,
+		Shipped: func(ctx context.Context, tenantID string, id ulid.ULID) { s.gateway.Notify(ctx, tenantID, id) },
+		InBucket: func(ctx context.Context, tenantID string, meta *block.Meta) error {
+			ids, err := catalog.Holds(ctx, bkt, tenantID, meta)
+			for _, id := range ids {
+				err = errors.Join(err, s.gateway.Learn(ctx, tenantID, id))
+			}
+			return err
+		},
 	})
-	s.querier = querier.New(querier.NewAlone(querier.NewEngine(cfg.Querier), s.ingester.View, s.gateway.View))
+	s.querier = querier.New(querier.NewAlone(querier.NewEngine(cfg.Querier), replica.ByRange(s.ingester.View), s.inGateway))
 	if err := s.gateway.Sync(ctx); err != nil {
 		return nil, err
 	}
 	return s, services.StartAndAwaitRunning(ctx, s.ingester)
+}
+
+func (s *stores) inGateway(ctx context.Context, tenantID string, q *question.Question) ([]query.Queryable, func(), error) {
+	return s.gateway.View(ctx, tenantID, wanted(q))
 }
 
 func (s *stores) stop() error {

@@ -37,6 +37,8 @@ var layers = map[string]int{
 	internal + "/queryfrontend": 3,
 	internal + "/querier":       3,
 	internal + "/scheduler":     3,
+	internal + "/catalog":       2,
+	internal + "/compactor":     3,
 	internal + "/storegateway":  3,
 	internal + "/transport":     4,
 	internal + "/app":           5,

@@ -8,6 +8,7 @@ import (
 	"github.com/grafana/dskit/services"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/app/selfprofile"
+	"github.com/hearth-profiles/hearth/backend-server/internal/compactor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
@@ -23,6 +24,7 @@ const (
 	QueryScheduler = "query-scheduler"
 	Querier        = "querier"
 	StoreGateway   = "store-gateway"
+	Compactor      = "compactor"
 
 	membership    = "cluster"
 	selfProfiling = "self-profiling"
@@ -38,10 +40,10 @@ const (
 
 // groups says which roles a group stands for.
 var groups = map[string][]string{
-	All:     {Distributor, Ingester, QueryFrontend, QueryScheduler, Querier, StoreGateway, selfProfiling},
+	All:     {Distributor, Ingester, QueryFrontend, QueryScheduler, Querier, StoreGateway, Compactor, selfProfiling},
 	Write:   {Distributor, Ingester},
 	Read:    {QueryFrontend, Querier},
-	Backend: {QueryScheduler, StoreGateway},
+	Backend: {QueryScheduler, StoreGateway, Compactor},
 }
 
 // needs says which role calls which. A process that is alone finds them in
@@ -55,16 +57,18 @@ var needs = map[string][]string{
 	selfProfiling:  {Distributor},
 	QueryScheduler: nil,
 	StoreGateway:   nil,
+	Compactor:      nil,
 }
 
 // Targets lists what -target takes.
 func Targets() []string {
-	return append(slices.Sorted(maps.Keys(groups)), Distributor, Ingester, Querier, QueryFrontend, QueryScheduler, StoreGateway)
+	return append(slices.Sorted(maps.Keys(groups)), Distributor, Ingester, Querier, QueryFrontend, QueryScheduler, StoreGateway, Compactor)
 }
 
 // roleSet holds the roles that this process plays; the others are nil.
 type roleSet struct {
 	gateway     *storegateway.Gateway
+	compactor   *compactor.Compactor
 	ingester    *ingester.Ingester
 	distributor *distributor.Distributor
 	querier     *querier.Querier
@@ -106,7 +110,7 @@ func (a *App) plays(role string) bool { return a.played[role] }
 func (a *App) modules() (*modules.Manager, error) {
 	m := modules.NewManager(a.kit)
 	for name, init := range map[string]func() (services.Service, error){
-		membership: a.initCluster, StoreGateway: a.initStoreGateway, Ingester: a.initIngester, Distributor: a.initDistributor,
+		membership: a.initCluster, StoreGateway: a.initStoreGateway, Compactor: a.initCompactor, Ingester: a.initIngester, Distributor: a.initDistributor,
 		QueryScheduler: a.initQueryScheduler, Querier: a.initQuerier, QueryFrontend: a.initQueryFrontend, selfProfiling: a.initSelfProfiling,
 	} {
 		m.RegisterModule(name, init)

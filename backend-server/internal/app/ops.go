@@ -51,6 +51,9 @@ func (a *App) operations() {
 	if a.ingester != nil {
 		a.http.HandleOps("POST /ingester/flush", http.Flush(a.ingester.Flush, a.logger))
 	}
+	if a.compactor != nil {
+		a.http.HandleOps("POST /compactor/run", http.Flush(a.compactor.Round, a.logger))
+	}
 	if a.peers != nil {
 		for pattern, h := range a.peers.cluster.Routes() {
 			a.http.HandleOps(pattern, h)

@@ -8,14 +8,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/grafana/dskit/services"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
+	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/replicate"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
@@ -112,14 +116,14 @@ func (a *App) servePeers() {
 	}
 	var s store.Stores
 	if a.ingester != nil {
-		s.Ingester = a.local(a.ingester.View)
+		s.Ingester = a.local(replica.ByRange(a.ingester.View))
 		replicate.NewServer(a.ingester, a.registry, a.logger.With("component", Ingester)).Register(a.peers.server)
 	}
 	if a.scheduler != nil {
 		job.Register(a.peers.server, a.scheduler)
 	}
 	if a.gateway != nil {
-		s.Gateway, s.Learn = a.local(a.gateway.View), a.gateway.Learn
+		s.Gateway, s.Learn, s.LearnDeletions, s.Overview = a.local(a.inGateway), a.gateway.Learn, a.gateway.LearnDeletions, a.overview
 	}
 	store.Register(a.peers.server, s)
 }
@@ -135,12 +139,25 @@ func (a *App) directory() *directory {
 		lookback: a.cfg.Ingester.MaxBlockDuration + a.cfg.Ingester.Disk.LocalRetention + lookbackMargin,
 	}
 	if a.ingester != nil {
-		d.ingester = a.local(a.ingester.View)
+		d.ingester = a.local(replica.ByRange(a.ingester.View))
 	}
 	if a.gateway != nil {
-		d.gateway = a.local(a.gateway.View)
+		d.gateway, d.overview = a.local(a.inGateway), a.overview
 	}
 	return d
+}
+
+// inGateway is the view of this process's store-gateway.
+func (a *App) inGateway(ctx context.Context, tenantID string, q *question.Question) ([]query.Queryable, func(), error) {
+	return a.gateway.View(ctx, tenantID, wanted(q))
+}
+
+func (a *App) overview(ctx context.Context, tenantID string, q *question.Question) (catalog.Overview, error) {
+	return a.gateway.Overview(ctx, tenantID, wanted(q))
+}
+
+func wanted(q *question.Question) storegateway.Wanted {
+	return storegateway.Wanted{Range: q.Interval(), Matchers: q.AnyOf(), Only: q.Only}
 }
 
 // lookbackMargin is for the time that shipping takes.
@@ -177,6 +194,7 @@ type directory struct {
 	self string
 	// What this process has itself, nil if it plays another role.
 	ingester, gateway replica.Store
+	overview          func(ctx context.Context, tenantID string, q *question.Question) (catalog.Overview, error)
 	// lookback is how long ago a profile may have been taken in that only an
 	// ingester has.
 	lookback time.Duration
@@ -211,6 +229,40 @@ func (d *directory) Gateways(_ context.Context, tenantID string) ([]cluster.Peer
 		return 0
 	})
 	return out, nil
+}
+
+// Owners implements querier.Directory: the members that the block lies on, this
+// process first.
+func (d *directory) Owners(tenantID string, block ulid.ULID) []string {
+	set, err := d.rings[cluster.StoreGateway].Replicas(tenantID, xxhash.Sum64(block[:]))
+	if err != nil {
+		return nil // then any one will do
+	}
+	out := make([]string, 0, len(set.Instances))
+	for _, p := range set.Instances {
+		if p.Id == d.self {
+			out = slices.Insert(out, 0, p.Id)
+		} else {
+			out = append(out, p.Id)
+		}
+	}
+	return out
+}
+
+// Overview implements querier.Directory.
+func (d *directory) Overview(ctx context.Context, p cluster.Peer, tenantID string, q *question.Question) (catalog.Overview, error) {
+	if p.Id == d.self && d.overview != nil {
+		return d.overview(ctx, tenantID, q)
+	}
+	conn, err := d.pool.Member(p.Id, p.Addr)
+	if err != nil {
+		return catalog.Overview{}, err
+	}
+	o, err := store.Overview(ctx, conn, tenantID, q)
+	if fault.Is(err, fault.Unimplemented) {
+		return catalog.Overview{Unsplit: true}, nil
+	}
+	return o, err
 }
 
 // Ingester implements querier.Directory.
@@ -273,7 +325,9 @@ func (a *App) tell(ctx context.Context, p cluster.Peer, tenantID string, id ulid
 // bucket again; until then they are read from here.
 func (a *App) shipped(ctx context.Context, tenantID string, id ulid.ULID) {
 	if a.peers == nil {
-		a.gateway.Notify(ctx, tenantID, id)
+		if a.gateway != nil {
+			a.gateway.Notify(ctx, tenantID, id)
+		}
 		return
 	}
 	if err := a.announce(ctx, a.peers.rings[cluster.StoreGateway].Active(), tenantID, id); err != nil {
@@ -281,26 +335,27 @@ func (a *App) shipped(ctx context.Context, tenantID string, id ulid.ULID) {
 	}
 }
 
-// inBucket returns nil if the bucket has the whole block and whoever reads the
-// bucket shows it. Of a cluster these are all members of the ring: one that is
-// not heard of may be read from by others all the same, until it is forgotten.
+// inBucket returns nil if the bucket has the whole block, or those that have
+// taken its place, and whoever reads the bucket shows it. Of a cluster these are
+// all members of the ring: one that is not heard of may be read from by others
+// all the same, until it is forgotten.
 func (a *App) inBucket(ctx context.Context, tenantID string, meta *block.Meta) error {
+	ids, err := catalog.Holds(ctx, a.bucket, tenantID, meta)
+	if err != nil {
+		return err
+	}
 	if a.peers == nil {
-		return a.gateway.Holds(ctx, tenantID, meta)
-	}
-	files := make([]bucket.File, len(meta.Files))
-	for i, f := range meta.Files {
-		files[i] = bucket.File(f)
-	}
-	if err := bucket.Verify(ctx, a.bucket, tenantID, meta.ID, files); err != nil {
+		for _, id := range ids {
+			err = errors.Join(err, a.gateway.Learn(ctx, tenantID, id))
+		}
 		return err
 	}
 	gateways, err := a.peers.rings[cluster.StoreGateway].All(ctx)
 	if err == nil && len(gateways) == 0 {
 		err = fault.New(fault.Unavailable, "there is no store-gateway to read block %s from", meta.ID)
 	}
-	if err != nil {
-		return err
+	for _, id := range ids {
+		err = errors.Join(err, a.announce(ctx, gateways, tenantID, id))
 	}
-	return a.announce(ctx, gateways, tenantID, meta.ID)
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	transport "github.com/hearth-profiles/hearth/backend-server/internal/transport/query"
@@ -35,7 +36,7 @@ func (a *App) initQueryScheduler() (services.Service, error) {
 func (a *App) initQuerier() (services.Service, error) {
 	logger := a.logger.With("component", Querier)
 	if a.peers == nil {
-		a.querier = querier.New(querier.NewAlone(a.engine, a.ingester.View, a.gateway.View))
+		a.querier = querier.New(querier.NewAlone(a.engine, replica.ByRange(a.ingester.View), a.inGateway).Without(a.deleted))
 	} else {
 		d := a.directory()
 		a.querier = querier.New(querier.NewReplicas(d, a.cfg.Cluster.Instance.Zone, querier.Deps{Registerer: a.registry, Logger: logger}))

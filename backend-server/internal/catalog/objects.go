@@ -35,6 +35,15 @@ type Index struct {
 	Version int           `json:"version"`
 	Written time.Time     `json:"written"`
 	Blocks  []*block.Meta `json:"blocks"`
+	// Erased are blocks of which deletions have left nothing, and which may be
+	// gone.
+	Erased []Erased `json:"erased,omitempty"`
+}
+
+// Erased is a block of which nothing was left.
+type Erased struct {
+	Block ulid.ULID `json:"block"`
+	At    time.Time `json:"at"`
 }
 
 // Mark says that a block will be removed.
@@ -72,6 +81,7 @@ func decodeIndex(raw []byte) (*Index, error) {
 		Version int               `json:"version"`
 		Written time.Time         `json:"written"`
 		Blocks  []json.RawMessage `json:"blocks"`
+		Erased  []Erased          `json:"erased"`
 	}
 	limited := &io.LimitedReader{R: z, N: maxIndex}
 	if err := json.NewDecoder(limited).Decode(&list); err != nil {
@@ -83,7 +93,7 @@ func decodeIndex(raw []byte) (*Index, error) {
 	if list.Version != version {
 		return nil, fault.New(fault.Corrupt, "version %d; this program reads %d", list.Version, version)
 	}
-	idx := &Index{Version: list.Version, Written: list.Written}
+	idx := &Index{Version: list.Version, Written: list.Written, Erased: list.Erased}
 	for _, b := range list.Blocks {
 		m, err := block.ReadMeta(b)
 		if err != nil {
@@ -95,10 +105,11 @@ func decodeIndex(raw []byte) (*Index, error) {
 }
 
 // WriteIndex writes a tenant's index.
-func WriteIndex(ctx context.Context, bkt objstore.Bucket, tenantID string, written time.Time, blocks []*block.Meta) error {
+func WriteIndex(ctx context.Context, bkt objstore.Bucket, tenantID string, idx Index) error {
+	idx.Version = version
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	err := json.NewEncoder(z).Encode(Index{Version: version, Written: written.UTC(), Blocks: blocks})
+	err := json.NewEncoder(z).Encode(idx)
 	if err = errors.Join(err, z.Close()); err == nil {
 		err = bkt.Upload(ctx, path.Join(tenantID, indexFile), &out)
 	}

@@ -212,6 +212,13 @@ func (c *Compactor) markGone(ctx context.Context, s *state, rules Rules) error {
 // erase marks blocks of which nothing is left.
 func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, rules Rules) error {
 	for _, m := range blocks {
+		s.erased = append(s.erased, catalog.Erased{Block: m.ID, At: c.deps.Now().UTC()})
+	}
+	s.changed = true
+	if err := c.writeIndex(ctx, s); err != nil {
+		return err
+	}
+	for _, m := range blocks {
 		if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Gone: true, Reason: "all of it is deleted"}); err != nil {
 			return err
 		}

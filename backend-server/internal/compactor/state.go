@@ -3,6 +3,7 @@ package compactor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type state struct {
 	marks  map[ulid.ULID]catalog.Mark
 	// partial are blocks without a meta file: their upload has not ended.
 	partial []ulid.ULID
+	// erased are blocks of which nothing was left lately.
+	erased []catalog.Erased
 	// changed says that the set is not what the index has.
 	changed bool
 }
@@ -36,7 +39,7 @@ func (c *Compactor) load(ctx context.Context, tenantID string) (*state, error) {
 	indexed := catalog.NewSet()
 	switch idx, err := catalog.ReadIndex(ctx, c.deps.Bucket, tenantID); {
 	case err == nil:
-		indexed = catalog.NewSet(idx.Blocks...)
+		indexed, s.erased = catalog.NewSet(idx.Blocks...), idx.Erased
 	case fault.Is(err, fault.Corrupt):
 		c.deps.Logger.Error("the index of a tenant cannot be read; it is made anew", "tenant", tenantID, "err", err)
 	case !fault.Is(err, fault.NotFound):
@@ -140,11 +143,18 @@ func (c *Compactor) settle(ctx context.Context, s *state) error {
 	return nil
 }
 
+// erasedFor is how long it is known of a block that nothing was left of it:
+// longer than an ingester keeps one that is in the bucket.
+const erasedFor = 14 * 24 * time.Hour
+
 func (c *Compactor) writeIndex(ctx context.Context, s *state) error {
 	if !s.changed {
 		return nil
 	}
-	if err := catalog.WriteIndex(ctx, c.deps.Bucket, s.tenant, c.deps.Now(), s.set.All()); err != nil {
+	now := c.deps.Now().UTC()
+	s.erased = slices.DeleteFunc(s.erased, func(e catalog.Erased) bool { return now.Sub(e.At) > erasedFor })
+	idx := catalog.Index{Written: now, Blocks: s.set.All(), Erased: s.erased}
+	if err := catalog.WriteIndex(ctx, c.deps.Bucket, s.tenant, idx); err != nil {
 		return err
 	}
 	s.changed = false

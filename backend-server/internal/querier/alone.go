@@ -104,7 +104,7 @@ func (a *Alone) view(ctx context.Context, tenantID string, q *question.Question)
 		}
 	}
 	for _, view := range a.stores {
-		some, done, err := view(ctx, tenantID, q.Interval())
+		some, done, err := view(ctx, tenantID, q)
 		if done != nil {
 			held = append(held, done)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/memory"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
 func TestMemoryOfAQuery(t *testing.T) {
@@ -29,7 +30,7 @@ func TestMemoryOfAQuery(t *testing.T) {
 	typ, err := profile.ParseType(cpu)
 	require.NoError(t, err)
 	sel := query.Selection{Type: typ, Range: profile.TimeRange{Start: 100, End: 200}}
-	q := New(NewAlone(NewEngine(Config{MaxQueryBytes: 1}), (&store{units: []query.Queryable{head(1)}}).view))
+	q := New(NewAlone(NewEngine(Config{MaxQueryBytes: 1}), replica.ByRange((&store{units: []query.Queryable{head(1)}}).view)))
 	_, err = q.Ask(anonymous(), &question.Question{Kind: question.Tree, Selection: sel})
 	require.True(t, fault.Is(err, fault.TooLarge), "%v", err)
 	_, err = q.Ask(anonymous(), &question.Question{Kind: question.Profile, Selection: sel})

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
-	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
-	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
 // prefix tells a store-gateway from an ingester of the same ID.
@@ -24,15 +21,7 @@ type tried[T any] struct {
 // askGateway asks store-gateways in turn: the next one when one fails or takes
 // long. The first answer counts, others are given to drop. Patience doubles each
 // time: if it is the bucket that is slow, they would all read the same from it.
-func askGateway[T any](ctx context.Context, r *Replicas, tenantID string, avoid []string, fn func(context.Context, replica.Store) (T, error), drop func(T)) (*answered[T], error) {
-	peers, err := r.directory.Gateways(ctx, tenantID)
-	if err != nil {
-		return nil, err
-	}
-	peers = slices.DeleteFunc(slices.Clone(peers), func(p cluster.Peer) bool { return slices.Contains(avoid, prefix+p.Id) })
-	if len(peers) == 0 {
-		return nil, fault.New(fault.Unavailable, "there is no store-gateway to ask, and answers without the bucket might miss profiles; failed have %v", avoid)
-	}
+func askGateway[T any](ctx context.Context, r *Replicas, peers []cluster.Peer, fn func(context.Context, cluster.Peer) (T, error), drop func(T)) (*answered[T], error) {
 	results := make(chan tried[T], len(peers))
 	asked, pending := 0, 0
 	next := func() {
@@ -77,13 +66,10 @@ func askGateway[T any](ctx context.Context, r *Replicas, tenantID string, avoid 
 	return nil, errors.Join(errs...)
 }
 
-func tryGateway[T any](ctx context.Context, r *Replicas, p cluster.Peer, fn func(context.Context, replica.Store) (T, error)) tried[T] {
-	store, err := r.directory.Gateway(p)
+func tryGateway[T any](ctx context.Context, r *Replicas, p cluster.Peer, fn func(context.Context, cluster.Peer) (T, error)) tried[T] {
+	a, err := fn(ctx, p)
 	if err == nil {
-		var a T
-		if a, err = fn(ctx, store); err == nil {
-			return tried[T]{answered: answered[T]{prefix + p.Id, a}}
-		}
+		return tried[T]{answered: answered[T]{prefix + p.Id, a}}
 	}
 	r.failed(ctx, "store-gateway")
 	return tried[T]{err: fmt.Errorf("store-gateway %s: %w", p.Id, err)}

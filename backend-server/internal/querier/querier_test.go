@@ -104,7 +104,7 @@ func (s *store) view(_ context.Context, tenantID string, r profile.TimeRange) ([
 func alone(stores ...*store) *Querier {
 	var views []replica.View
 	for _, s := range stores {
-		views = append(views, s.view)
+		views = append(views, replica.ByRange(s.view))
 	}
 	return New(NewAlone(NewEngine(Config{}), views...))
 }

@@ -1,17 +1,22 @@
 package querier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/grafana/dskit/ring"
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
@@ -26,6 +31,12 @@ type Directory interface {
 	// Gateways returns store-gateways of which any one will do, those to be
 	// asked first in front.
 	Gateways(ctx context.Context, tenantID string) ([]cluster.Peer, error)
+	// Owners returns the store-gateways that a block lies on, those to be asked
+	// first in front. It is a hint: what they have cached others would have to
+	// read.
+	Owners(tenantID string, block ulid.ULID) []string
+	// Overview asks a store-gateway what there is to be asked for.
+	Overview(ctx context.Context, p cluster.Peer, tenantID string, q *question.Question) (catalog.Overview, error)
 	// Ingester and Gateway return the stores of a peer.
 	Ingester(cluster.Peer) (replica.Store, error)
 	Gateway(cluster.Peer) (replica.Store, error)
@@ -61,13 +72,16 @@ const (
 // Read implements Reader.
 func (r *Replicas) Read(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
 	var avoid []string
-	suspect := "" // of avoid, it may have much to do only
+	suspect := ""  // of avoid, it may have much to do only
+	stale := false // a block was gone when it was asked for
 	for patient := false; ; {
 		a, err := r.try(ctx, tenantID, q, avoid, patient)
 		var lost *lostStore
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return a, err
+		case fault.Is(err, fault.NotFound) && !stale:
+			stale = true
 		case errors.As(err, &lost) && !slices.Contains(avoid, lost.id):
 			r.metrics.lost.Inc()
 			r.deps.Logger.Warn("a store failed while it was read from; all is asked again without it", "store", lost.id, "err", lost.err)
@@ -110,7 +124,7 @@ func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Questio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !q.Kind.Sums() {
-		parts, err := ask(ctx, cancel, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (*question.Answer, error) {
+		parts, err := ask(ctx, cancel, r, tenantID, q, avoid, func(ctx context.Context, s replica.Store, q *question.Question) (*question.Answer, error) {
 			return s.List(ctx, tenantID, q)
 		}, func(*question.Answer) {})
 		if err != nil {
@@ -122,7 +136,7 @@ func (r *Replicas) try(ctx context.Context, tenantID string, q *question.Questio
 		}
 		return question.Merge(q, answers)
 	}
-	sessions, err := ask(ctx, cancel, r, tenantID, avoid, func(ctx context.Context, s replica.Store) (replica.Session, error) {
+	sessions, err := ask(ctx, cancel, r, tenantID, q, avoid, func(ctx context.Context, s replica.Store, q *question.Question) (replica.Session, error) {
 		return s.Open(ctx, tenantID, q)
 	}, replica.Session.Close)
 	if err != nil {
@@ -190,10 +204,13 @@ type answered[T any] struct {
 	what T
 }
 
-// ask asks as many ingesters as are needed, and a store-gateway. What is not
-// used after all is given to drop. If one of the two fails, stop ends ctx, so
-// that nobody waits for the other.
-func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenantID string, avoid []string, fn func(context.Context, replica.Store) (T, error), drop func(T)) ([]answered[T], error) {
+// asks asks a store a question.
+type asks[T any] func(ctx context.Context, s replica.Store, q *question.Question) (T, error)
+
+// ask asks as many ingesters as are needed, and store-gateways for all blocks
+// that there are. What is not used after all is given to drop. If one of them
+// fails for good, stop ends ctx, so that nobody waits for the others.
+func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenantID string, q *question.Question, avoid []string, fn asks[T], drop func(T)) ([]answered[T], error) {
 	set, err := r.directory.Ingesters(ctx, tenantID) // before the bucket is looked at (Q2)
 	if err != nil {
 		return nil, err
@@ -201,34 +218,56 @@ func ask[T any](ctx context.Context, stop context.CancelFunc, r *Replicas, tenan
 	if set, err = without(set, avoid); err != nil {
 		return nil, err
 	}
-	var ingesters []answered[T]
-	var gateway *answered[T]
+	o, err := r.overview(ctx, tenantID, q, avoid)
+	if err != nil {
+		return nil, err
+	}
+	q = q.Excluding(o.Deleted)
+	var all []answered[T]
+	var mu sync.Mutex
 	var g errgroup.Group
-	var first atomic.Pointer[error] // the other half then fails for its sake
-	either := func(err error) error {
+	var first atomic.Pointer[error] // the others then fail for its sake
+	add := func(some []answered[T], err error) error {
 		if err != nil && first.CompareAndSwap(nil, &err) {
 			stop()
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, some...)
 		return err
 	}
-	g.Go(func() (err error) {
-		ingesters, err = askIngesters(ctx, r, set, fn, drop)
-		return either(err)
+	g.Go(func() error {
+		return add(askIngesters(ctx, r, set, func(ctx context.Context, s replica.Store) (T, error) { return fn(ctx, s, q) }, drop))
 	})
-	g.Go(func() (err error) {
-		gateway, err = askGateway(ctx, r, tenantID, avoid, fn, drop)
-		return either(err)
-	})
+	for _, share := range r.shares(tenantID, o) {
+		theirs := *q
+		theirs.Only = share.blocks
+		g.Go(func() error {
+			a, err := askGateway(ctx, r, share.gateways, func(ctx context.Context, p cluster.Peer) (T, error) {
+				store, err := r.directory.Gateway(p)
+				if err != nil {
+					var none T
+					return none, err
+				}
+				return fn(ctx, store, &theirs)
+			}, drop)
+			if err != nil {
+				return add(nil, err)
+			}
+			return add([]answered[T]{*a}, nil)
+		})
+	}
 	if g.Wait() != nil {
-		for _, a := range ingesters {
+		for _, a := range all {
 			drop(a.what)
-		}
-		if gateway != nil {
-			drop(gateway.what)
 		}
 		return nil, *first.Load()
 	}
-	return append(ingesters, *gateway), nil
+	// Ingesters first: that is how data moves.
+	slices.SortStableFunc(all, func(a, b answered[T]) int {
+		return cmp.Compare(strings.Index(a.id, prefix), strings.Index(b.id, prefix))
+	})
+	return all, nil
 }
 
 func askIngesters[T any](ctx context.Context, r *Replicas, set cluster.Set, fn func(context.Context, replica.Store) (T, error), drop func(T)) ([]answered[T], error) {

@@ -11,12 +11,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
@@ -149,6 +152,8 @@ type cast struct {
 	ingesters, gateways []*member
 	zones               bool
 	err                 error
+	blocks              []ulid.ULID
+	deleted             deletion.Rules
 	reg                 *prometheus.Registry
 	*Replicas
 }
@@ -157,12 +162,15 @@ type cast struct {
 // which misses another one, and one that only the bucket has.
 const profiles = 6
 
+// firstBlock is the number of the block that has it.
+const firstBlock = 9
+
 // newCast returns n ingesters, in three zones, and two store-gateways.
 func newCast(t *testing.T, n int) *cast {
 	c := &cast{t: t, reg: prometheus.NewRegistry()}
 	e := NewEngine(Config{})
 	local := func(u query.Queryable) replica.Store {
-		return replica.NewLocal((&store{units: []query.Queryable{u}}).shared, e.Engine, e.Digester)
+		return replica.NewLocal(replica.ByRange((&store{units: []query.Queryable{u}}).shared), e.Engine, e.Digester)
 	}
 	for i := range n {
 		u := &several{unit: &unit{name: "r", origin: query.Origin{ID: id(byte(10 + i)), Source: id(byte(10 + i))}}}
@@ -173,8 +181,9 @@ func newCast(t *testing.T, n int) *cast {
 		}
 		c.ingesters = append(c.ingesters, &member{name: fmt.Sprint("i", i), zone: string(rune('a' + i%3)), Store: local(u)})
 	}
+	c.blocks = []ulid.ULID{id(firstBlock)}
 	for i := range 2 {
-		u := &several{unit: block("r", 9, 0), ids: []uint64{profiles - 1}}
+		u := &several{unit: block("r", firstBlock, 0), ids: []uint64{profiles - 1}}
 		c.gateways = append(c.gateways, &member{name: fmt.Sprint("g", i), Store: local(u)})
 	}
 	c.Replicas = NewReplicas(c, "b", Deps{Registerer: c.reg, Logger: slog.New(slog.DiscardHandler)})
@@ -203,6 +212,24 @@ func (c *cast) Gateways(context.Context, string) ([]cluster.Peer, error) {
 		out = append(out, cluster.Peer{Id: m.name})
 	}
 	return out, nil
+}
+
+// Owners gives a block, whose number is a multiple of firstBlock, to the store-gateways in turn.
+func (c *cast) Owners(_ string, block ulid.ULID) []string {
+	var out []string
+	for i := range c.gateways {
+		out = append(out, c.gateways[(int(block[15])/firstBlock+i)%len(c.gateways)].name)
+	}
+	return out
+}
+
+// Overview takes no time: it is not the bucket that is asked.
+func (c *cast) Overview(_ context.Context, p cluster.Peer, _ string, _ *question.Question) (catalog.Overview, error) {
+	i := slices.IndexFunc(c.gateways, func(m *member) bool { return m.name == p.Id })
+	if m := c.gateways[i]; m.fails == opening && m.with != nil {
+		return catalog.Overview{}, m.with
+	}
+	return catalog.Overview{Blocks: c.blocks, Deleted: c.deleted}, nil
 }
 
 func find(list []*member, name string) (replica.Store, error) {

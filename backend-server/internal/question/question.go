@@ -12,6 +12,7 @@ package question
 import (
 	"context"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
@@ -75,6 +76,9 @@ type Question struct {
 	WantVersion bool
 	Known       Version
 
+	// Only are the blocks of the bucket that are asked for; nil stands for all.
+	// A querier sets it, for store-gateways.
+	Only []ulid.ULID
 	// Without says what is deleted. Stores answer as if it were not there. A
 	// querier sets it before it asks them; nobody who asks a querier does.
 	Without deletion.Rules
@@ -126,6 +130,15 @@ func (q *Question) Interval() profile.TimeRange {
 		return q.Grid.Range()
 	}
 	return q.Range
+}
+
+// AnyOf returns the matchers of what q is about, a union of lists. Without any,
+// everything matches.
+func (q *Question) AnyOf() [][]*labels.Matcher {
+	if q.Kind.Sums() {
+		return [][]*labels.Matcher{q.RowMatchers()}
+	}
+	return q.Matchers
 }
 
 // Aggregation returns how the values of a point of a series become one.

@@ -35,7 +35,7 @@ func TestOpenSessionsWhileWriting(t *testing.T) {
 		require.NoError(t, err)
 		dbs = append(dbs, d)
 		n := &node{db: d}
-		stores = append(stores, replica.NewLocal(n.view, engine, digester))
+		stores = append(stores, replica.NewLocal(replica.ByRange(n.view), engine, digester))
 	}
 	var sent, acked atomic.Int64
 	var wg sync.WaitGroup
@@ -125,7 +125,7 @@ func TestSumsInAdvance(t *testing.T) {
 		defer d.Close()
 		dbs = append(dbs, d)
 		n := &node{db: d}
-		stores = append(stores, replica.NewLocal(n.view, engine, digester))
+		stores = append(stores, replica.NewLocal(replica.ByRange(n.view), engine, digester))
 	}
 	gen := ones()
 	one := gen().Labels

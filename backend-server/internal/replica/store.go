@@ -32,9 +32,16 @@ type Session interface {
 	Close()
 }
 
-// View returns a tenant's units that may have profiles in a range, and a
+// View returns a tenant's units that may have what a question is about, and a
 // function that must be called once to let go of them.
-type View func(ctx context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error)
+type View func(ctx context.Context, tenantID string, q *question.Question) ([]query.Queryable, func(), error)
+
+// ByRange returns a View of a store that looks at the time only.
+func ByRange(view func(ctx context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error)) View {
+	return func(ctx context.Context, tenantID string, q *question.Question) ([]query.Queryable, func(), error) {
+		return view(ctx, tenantID, q.Interval())
+	}
+}
 
 // Local is a Store of this process.
 type Local struct {
@@ -48,12 +55,11 @@ func NewLocal(view View, e *query.Engine, d *Digester) *Local { return &Local{vi
 
 // Open implements Store.
 func (l *Local) Open(ctx context.Context, tenantID string, q *question.Question) (Session, error) {
-	in := q.Interval()
-	units, release, err := l.view(ctx, tenantID, in)
+	units, release, err := l.view(ctx, tenantID, q)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := l.digester.Take(ctx, q.Without.Over(units), Selection{Matchers: q.RowMatchers(), Range: in})
+	snapshot, err := l.digester.Take(ctx, q.Without.Over(units), Selection{Matchers: q.RowMatchers(), Range: q.Interval()})
 	if err != nil {
 		release()
 		return nil, err
@@ -63,7 +69,7 @@ func (l *Local) Open(ctx context.Context, tenantID string, q *question.Question)
 
 // List implements Store.
 func (l *Local) List(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
-	units, release, err := l.view(ctx, tenantID, q.Interval())
+	units, release, err := l.view(ctx, tenantID, q)
 	if err != nil {
 		return nil, err
 	}

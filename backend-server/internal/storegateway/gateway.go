@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
 
-	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
 const (
@@ -22,30 +22,61 @@ const (
 	idleAfter    = 15 * time.Minute
 )
 
+// Deps is what a gateway works with.
+type Deps struct {
+	Bucket objstore.BucketReader
+	// Deletions reads what is deleted of a tenant from the bucket; nil: nothing.
+	Deletions func(ctx context.Context, tenantID string) (deletion.Rules, error)
+	// Retention returns what of a tenant is too old to be shown; nil: nothing.
+	Retention  func(tenantID string) deletion.Rules
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
 // Gateway is the role. It is a service: running keeps its list of blocks up to
 // date, stopping closes them.
 type Gateway struct {
 	services.Service
 
 	bkt     objstore.BucketReader
+	deps    Deps
 	logger  *slog.Logger
 	metrics *metrics
 	settle  time.Duration
 
 	mu struct {
 		sync.Mutex
-		tenants  map[string]map[ulid.ULID]*entry
+		tenants  map[string]*known
 		unlisted error // why the bucket has not been listed yet; nil once it has
 	}
 }
 
+// known is what is known of a tenant. It is guarded by Gateway.mu.
+type known struct {
+	set     *catalog.Set
+	entries map[ulid.ULID]*entry // the blocks of set
+	deleted deletion.Rules       // stored ones
+	indexed time.Time            // when the index was written that was read last
+}
+
 // New returns a gateway that is not started.
-func New(bkt objstore.BucketReader, reg prometheus.Registerer, logger *slog.Logger) *Gateway {
-	g := &Gateway{bkt: bkt, logger: logger, metrics: newMetrics(reg)}
-	g.mu.tenants = map[string]map[ulid.ULID]*entry{}
+func New(deps Deps) *Gateway {
+	g := &Gateway{bkt: deps.Bucket, deps: deps, logger: deps.Logger, metrics: newMetrics(deps.Registerer)}
+	g.mu.tenants = map[string]*known{}
 	g.mu.unlisted = fault.New(fault.Unavailable, "the store-gateway has not listed the bucket yet")
 	g.Service = services.NewBasicService(nil, g.run, g.stop).WithName("store-gateway")
 	return g
+}
+
+// tenant returns what is known of a tenant, which it makes if need be. The
+// caller holds g.mu.
+func (g *Gateway) tenant(id string) *known {
+	t := g.mu.tenants[id]
+	if t == nil {
+		t = &known{set: catalog.NewSet(), entries: map[ulid.ULID]*entry{}}
+		g.mu.tenants[id] = t
+	}
+	return t
 }
 
 // ListAfter has the first listing wait: a block that is shipped by somebody who
@@ -58,27 +89,6 @@ func (g *Gateway) Ready() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.mu.unlisted
-}
-
-// View returns the tenant's blocks in the range, and a function that must be
-// called once when the reader is done.
-func (g *Gateway) View(_ context.Context, tenantID string, r profile.TimeRange) ([]query.Queryable, func(), error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.mu.unlisted != nil {
-		return nil, nil, g.mu.unlisted
-	}
-	var units []query.Queryable
-	var held []*entry
-	now := time.Now()
-	for _, e := range g.mu.tenants[tenantID] {
-		if e.TimeRange().Overlaps(r) {
-			e.refs++
-			e.lastUse = now
-			units, held = append(units, e), append(held, e)
-		}
-	}
-	return units, sync.OnceFunc(func() { g.release(held) }), nil
 }
 
 // release gives references back and closes blocks that have none left.
@@ -104,8 +114,8 @@ func (g *Gateway) release(entries []*entry) {
 func (g *Gateway) closeIdle(since time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, blocks := range g.mu.tenants {
-		for id, e := range blocks {
+	for _, t := range g.mu.tenants {
+		for id, e := range t.entries {
 			if e.refs > 1 || !e.lastUse.Before(since) {
 				continue
 			}
@@ -121,11 +131,11 @@ func (g *Gateway) closeIdle(since time.Time) {
 func (g *Gateway) stop(error) error {
 	g.mu.Lock()
 	tenants := g.mu.tenants
-	g.mu.tenants = map[string]map[ulid.ULID]*entry{}
+	g.mu.tenants = map[string]*known{}
 	g.mu.unlisted = fault.New(fault.Unavailable, "the store-gateway is stopping")
 	g.mu.Unlock()
-	for _, blocks := range tenants {
-		for _, e := range blocks {
+	for _, t := range tenants {
+		for _, e := range t.entries {
 			g.release([]*entry{e})
 		}
 	}

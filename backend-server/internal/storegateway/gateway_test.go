@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +40,7 @@ func within(a, b profile.UnixMilli) profile.TimeRange { return profile.TimeRange
 func all() profile.TimeRange                          { return within(0, 1<<40) }
 func discard() *slog.Logger                           { return slog.New(slog.DiscardHandler) }
 func newGateway(bkt objstore.BucketReader) *Gateway {
-	return New(bkt, prometheus.NewRegistry(), discard())
+	return New(Deps{Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: discard()})
 }
 func object(id ulid.ULID, file string) (name string) {
 	return team + "/blocks/" + id.String() + "/" + file
@@ -90,7 +89,7 @@ func put(t *testing.T, bkt objstore.Bucket, times []profile.UnixMilli) ulid.ULID
 
 func view(t *testing.T, g *Gateway, r profile.TimeRange) ([]query.Queryable, func()) {
 	t.Helper()
-	units, release, err := g.View(t.Context(), team, r)
+	units, release, err := g.View(t.Context(), team, Wanted{Range: r})
 	require.NoError(t, err)
 	return units, release
 }
@@ -98,7 +97,7 @@ func view(t *testing.T, g *Gateway, r profile.TimeRange) ([]query.Queryable, fun
 func TestViewFollowsTheBucket(t *testing.T) {
 	bkt := objstore.NewInMemBucket()
 	g := newGateway(bkt)
-	_, _, err := g.View(t.Context(), team, all())
+	_, _, err := g.View(t.Context(), team, Wanted{Range: all()})
 	require.True(t, fault.Is(err, fault.Unavailable), "G1")
 	require.Error(t, g.Ready())
 
@@ -112,7 +111,7 @@ func TestViewFollowsTheBucket(t *testing.T) {
 	require.Equal(t, []ulid.ULID{early}, mustGet(units))
 	require.Equal(t, within(100, 200), units[0].TimeRange())
 	release()
-	other, release, err := g.View(t.Context(), "team-b", all())
+	other, release, err := g.View(t.Context(), "team-b", Wanted{Range: all()})
 	require.NoError(t, err)
 	require.Empty(t, other)
 	release()
@@ -228,33 +227,18 @@ func TestOpeningCanBeGivenUp(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// A gateway holds a block only if the bucket has all of it, and then shows it.
-func TestHolds(t *testing.T) {
+// What a gateway was told of, it shows.
+func TestLearn(t *testing.T) {
 	bkt := objstore.NewInMemBucket()
 	g := newGateway(bkt)
 	id := put(t, bkt, at(100, 200))
-	raw, err := bucket.Meta(t.Context(), bkt, team, id)
-	require.NoError(t, err)
-	meta, err := block.ReadMeta(raw)
-	require.NoError(t, err)
-	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.Unavailable), "the bucket has not been listed")
+	require.True(t, fault.Is(g.Learn(t.Context(), team, id), fault.Unavailable), "the bucket has not been listed")
 
 	require.NoError(t, g.Sync(t.Context()))
 	late := put(t, bkt, at(300))
-	raw, err = bucket.Meta(t.Context(), bkt, team, late)
-	require.NoError(t, err)
-	lateMeta, err := block.ReadMeta(raw)
-	require.NoError(t, err)
-	require.NoError(t, g.Holds(t.Context(), team, lateMeta))
+	require.NoError(t, g.Learn(t.Context(), team, late))
 	units, release := view(t, g, all())
 	require.ElementsMatch(t, []ulid.ULID{id, late}, mustGet(units), "nobody had told about the second one")
 	release()
-
-	require.NoError(t, bkt.Upload(t.Context(), object(id, block.DataFile), strings.NewReader("short")))
-	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.Corrupt))
-	require.NoError(t, bkt.Delete(t.Context(), object(id, block.DataFile)))
-	require.True(t, fault.Is(g.Holds(t.Context(), team, meta), fault.NotFound))
-	other := *lateMeta
-	other.MaxTime++
-	require.True(t, fault.Is(g.Holds(t.Context(), team, &other), fault.Corrupt))
+	require.True(t, fault.Is(g.Learn(t.Context(), team, ulid.Make()), fault.NotFound))
 }

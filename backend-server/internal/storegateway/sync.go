@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
@@ -86,23 +87,81 @@ func (g *Gateway) sync(ctx context.Context, begin time.Time) error {
 	return errors.Join(errs...)
 }
 
+// syncTenant brings what is known of a tenant up to date. The index stands for a
+// listing if it is newer than the one read before: what came after it, the
+// gateway was told of.
 func (g *Gateway) syncTenant(ctx context.Context, tenantID string, begin time.Time) error {
-	ids, err := bucket.Blocks(ctx, g.bkt, tenantID)
-	if err != nil {
+	if err := g.LearnDeletions(ctx, tenantID); err != nil {
 		return err
 	}
-	listed := make(map[ulid.ULID]bool, len(ids))
-	var reads errgroup.Group
-	reads.SetLimit(metaReads)
-	for _, id := range ids {
-		listed[id] = true
-		if !g.knows(tenantID, id) {
-			reads.Go(func() error { return g.add(ctx, tenantID, id) })
+	idx, fresh := g.index(ctx, tenantID)
+	there := map[ulid.ULID]bool{}
+	var unknown []ulid.ULID
+	for _, m := range idx.Blocks {
+		there[m.ID] = true
+		g.show(tenantID, m)
+	}
+	if !fresh {
+		ids, err := bucket.Blocks(ctx, g.bkt, tenantID)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if !there[id] {
+				there[id] = true
+				if !g.knows(tenantID, id) {
+					unknown = append(unknown, id)
+				}
+			}
 		}
 	}
-	err = reads.Wait()
-	g.forget(tenantID, listed, begin)
+	var reads errgroup.Group
+	reads.SetLimit(metaReads)
+	for _, id := range unknown {
+		reads.Go(func() error { return g.add(ctx, tenantID, id) })
+	}
+	err := reads.Wait()
+	for _, id := range g.missing(tenantID, there, begin) {
+		// A listing may lag, and an index may be older than the block.
+		if _, metaErr := bucket.Meta(ctx, g.bkt, tenantID, id); fault.Is(metaErr, fault.NotFound) {
+			g.forget(tenantID, id)
+		}
+	}
 	return err
+}
+
+// index returns the index of a tenant, and whether it is newer than the one that
+// was read before.
+func (g *Gateway) index(ctx context.Context, tenantID string) (*catalog.Index, bool) {
+	idx, err := catalog.ReadIndex(ctx, g.bkt, tenantID)
+	if err != nil {
+		if !fault.Is(err, fault.NotFound) {
+			g.logger.Warn("index not read; the bucket is listed instead", "tenant", tenantID, "err", err)
+		}
+		return new(catalog.Index), false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.tenant(tenantID)
+	fresh := !t.indexed.IsZero() && idx.Written.After(t.indexed)
+	t.indexed = idx.Written
+	return idx, fresh
+}
+
+// LearnDeletions reads what is deleted of a tenant. Every view from now on is
+// without it.
+func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
+	if g.deps.Deletions == nil {
+		return nil
+	}
+	rules, err := g.deps.Deletions(ctx, tenantID)
+	if err != nil {
+		return fmt.Errorf("deletions of %s: %w", tenantID, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tenant(tenantID).deleted = rules
+	return nil
 }
 
 // Notify tells the gateway that a block has arrived in the bucket.
@@ -115,53 +174,33 @@ func (g *Gateway) Notify(ctx context.Context, tenantID string, id ulid.ULID) {
 	}
 }
 
-// Learn makes sure that every view from now on shows a block of the bucket.
+// Learn makes sure that every view from now on shows a block of the bucket, or
+// those that take its place.
 func (g *Gateway) Learn(ctx context.Context, tenantID string, id ulid.ULID) error {
 	if err := g.Ready(); err != nil {
 		return err
 	}
-	if !g.knows(tenantID, id) {
-		if err := g.add(ctx, tenantID, id); err != nil {
-			return err
-		}
+	if g.knows(tenantID, id) {
+		return nil
+	}
+	if err := g.add(ctx, tenantID, id); err != nil {
+		return err
 	}
 	if !g.knows(tenantID, id) {
-		return fault.New(fault.NotFound, "block %s of tenant %s is not in the bucket, or its meta file is broken", id, tenantID)
+		return notThere(tenantID, id)
 	}
 	return nil
 }
 
-// Holds returns nil if the bucket has the whole block and every view from now
-// on shows it: then other copies may go.
-func (g *Gateway) Holds(ctx context.Context, tenantID string, meta *block.Meta) error {
-	if err := g.Ready(); err != nil {
-		return err
-	}
-	files := make([]bucket.File, len(meta.Files))
-	for i, f := range meta.Files {
-		files[i] = bucket.File(f)
-	}
-	if err := bucket.Verify(ctx, g.bkt, tenantID, meta.ID, files); err != nil {
-		return err
-	}
-	if !g.knows(tenantID, meta.ID) {
-		if err := g.add(ctx, tenantID, meta.ID); err != nil {
-			return err
-		}
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	known := g.mu.tenants[tenantID][meta.ID]
-	if known == nil || known.meta.TimeRange() != meta.TimeRange() {
-		return fault.New(fault.Corrupt, "block %s is in the bucket, but not as it is here", meta.ID)
-	}
-	return nil
+func notThere(tenantID string, id ulid.ULID) error {
+	return fault.New(fault.NotFound, "block %s of tenant %s is not in the bucket, or its meta file is broken", id, tenantID)
 }
 
 func (g *Gateway) knows(tenantID string, id ulid.ULID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.mu.tenants[tenantID][id] != nil
+	t := g.mu.tenants[tenantID]
+	return t != nil && t.entries[id] != nil
 }
 
 // add reads a block's meta file and lists the block, if it is whole (G3).
@@ -182,36 +221,46 @@ func (g *Gateway) add(ctx context.Context, tenantID string, id ulid.ULID) error 
 		g.logger.Error("block of the bucket left out: its meta file is broken", "tenant", tenantID, "block", id, "err", err)
 		return nil
 	}
-	e := newEntry(meta, bucket.NewSource(g.bkt, tenantID, id), g.metrics)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	blocks := g.mu.tenants[tenantID]
-	if blocks == nil {
-		blocks = map[ulid.ULID]*entry{}
-		g.mu.tenants[tenantID] = blocks
-	}
-	if blocks[id] == nil {
-		blocks[id] = e
-		g.metrics.known.Inc()
-	}
+	g.show(tenantID, meta)
 	return nil
 }
 
-// forget takes the blocks off the list that the listing begun at begin did not
-// show. Younger ones stay: the listing may have missed them.
-func (g *Gateway) forget(tenantID string, listed map[ulid.ULID]bool, begin time.Time) {
-	var gone []*entry
+// show puts a block on the list.
+func (g *Gateway) show(tenantID string, meta *block.Meta) {
 	g.mu.Lock()
-	blocks := g.mu.tenants[tenantID]
-	for id, e := range blocks {
-		if !listed[id] && e.added.Before(begin) {
-			delete(blocks, id)
-			gone = append(gone, e)
-			g.metrics.known.Dec()
+	defer g.mu.Unlock()
+	t := g.tenant(tenantID)
+	if t.entries[meta.ID] == nil {
+		t.entries[meta.ID] = newEntry(meta, bucket.NewSource(g.bkt, tenantID, meta.ID), g.metrics)
+		t.set.Add(meta)
+		g.metrics.known.Inc()
+	}
+}
+
+// missing returns the blocks on the list that were not seen. Those that came
+// after begin are not missed.
+func (g *Gateway) missing(tenantID string, there map[ulid.ULID]bool, begin time.Time) (out []ulid.ULID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t := g.mu.tenants[tenantID]; t != nil {
+		for id, e := range t.entries {
+			if !there[id] && e.added.Before(begin) {
+				out = append(out, id)
+			}
 		}
 	}
-	if len(blocks) == 0 {
-		delete(g.mu.tenants, tenantID)
+	return out
+}
+
+// forget takes a block off the list.
+func (g *Gateway) forget(tenantID string, id ulid.ULID) {
+	var gone []*entry
+	g.mu.Lock()
+	if t := g.mu.tenants[tenantID]; t != nil && t.entries[id] != nil {
+		gone = append(gone, t.entries[id])
+		delete(t.entries, id)
+		t.set.Remove(id)
+		g.metrics.known.Dec()
 	}
 	g.mu.Unlock()
 	g.release(gone)

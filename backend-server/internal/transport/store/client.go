@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
@@ -33,6 +34,28 @@ func Gateway(conn grpc.ClientConnInterface) replica.Store {
 	return &client{hearthv1.NewStoreServiceClient(conn), hearthv1.Role_ROLE_STORE_GATEWAY}
 }
 
+// Overview asks the store-gateway at the other end of a connection what there is
+// to be asked for.
+func Overview(ctx context.Context, conn grpc.ClientConnInterface, tenantID string, q *question.Question) (catalog.Overview, error) {
+	res, err := hearthv1.NewStoreServiceClient(conn).Overview(ctx, &hearthv1.OverviewRequest{Tenant: tenantID, Question: asked.EncodeQuestion(q)})
+	if err != nil {
+		return catalog.Overview{}, rpc.ToFault(err)
+	}
+	var out catalog.Overview
+	if out.Blocks, err = decodeBlocks(res.GetBlocks()); err == nil {
+		out.Deleted, err = asked.DecodeRules(res.GetDeletions())
+	}
+	return out, err
+}
+
+// LearnDeletions tells the store-gateway at the other end of a connection that
+// what is deleted of a tenant has changed. Without an error, it shows what is
+// left from now on.
+func LearnDeletions(ctx context.Context, conn grpc.ClientConnInterface, tenantID string) error {
+	_, err := hearthv1.NewStoreServiceClient(conn).Learn(ctx, &hearthv1.LearnRequest{Tenant: tenantID})
+	return rpc.ToFault(err)
+}
+
 // Learn tells the store-gateway at the other end of a connection of a block in
 // the bucket. Without an error, it shows the block from now on.
 func Learn(ctx context.Context, conn grpc.ClientConnInterface, tenantID string, block ulid.ULID) error {
@@ -41,7 +64,7 @@ func Learn(ctx context.Context, conn grpc.ClientConnInterface, tenantID string, 
 }
 
 func (c *client) request(tenantID string, q *question.Question) *hearthv1.ListRequest {
-	return &hearthv1.ListRequest{Role: c.role, Tenant: tenantID, Question: asked.EncodeQuestion(q)}
+	return &hearthv1.ListRequest{Role: c.role, Tenant: tenantID, Question: asked.EncodeQuestion(q), Blocks: encodeBlocks(q.Only)}
 }
 
 // List implements replica.Store.

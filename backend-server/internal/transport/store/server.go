@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	hearthv1 "github.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
@@ -23,6 +24,10 @@ type Stores struct {
 	Ingester, Gateway replica.Store
 	// Learn makes the store-gateway show a block of the bucket.
 	Learn func(ctx context.Context, tenantID string, block ulid.ULID) error
+	// LearnDeletions makes the store-gateway show what is left of a tenant.
+	LearnDeletions func(ctx context.Context, tenantID string) error
+	// Overview tells what there is.
+	Overview func(ctx context.Context, tenantID string, q *question.Question) (catalog.Overview, error)
 }
 
 // Register adds the service to a gRPC server.
@@ -57,7 +62,9 @@ func (s *server) request(m *hearthv1.ListRequest) (request, error) {
 		return r, err
 	}
 	var err error
-	r.question, err = asked.DecodeQuestion(m.GetQuestion())
+	if r.question, err = asked.DecodeQuestion(m.GetQuestion()); err == nil {
+		r.question.Only, err = decodeBlocks(m.GetBlocks())
+	}
 	return r, err
 }
 
@@ -81,15 +88,36 @@ func (s *server) Learn(ctx context.Context, m *hearthv1.LearnRequest) (*hearthv1
 		return nil, rpc.ToStatus(fault.New(fault.Unavailable, "this process is no store-gateway"))
 	}
 	err := tenant.Validate(m.GetTenant())
-	var block ulid.ULID
-	if err == nil && len(m.GetBlock()) != len(block) {
-		err = fault.New(fault.Invalid, "the ID of a block has %d bytes; it must have %d", len(m.GetBlock()), len(block))
-	}
+	var blocks []ulid.ULID
 	if err == nil {
-		copy(block[:], m.GetBlock())
-		err = s.stores.Learn(ctx, m.GetTenant(), block)
+		blocks, err = decodeBlocks(m.GetBlock())
+	}
+	if err == nil && len(blocks) == 0 {
+		err = s.stores.LearnDeletions(ctx, m.GetTenant())
+	}
+	for _, block := range blocks {
+		if err == nil {
+			err = s.stores.Learn(ctx, m.GetTenant(), block)
+		}
 	}
 	return new(hearthv1.LearnResponse), rpc.ToStatus(err)
+}
+
+// Overview implements hearthv1.StoreServiceServer.
+func (s *server) Overview(ctx context.Context, m *hearthv1.OverviewRequest) (*hearthv1.OverviewResponse, error) {
+	if s.stores.Overview == nil {
+		return nil, rpc.ToStatus(fault.New(fault.Unavailable, "this process is no store-gateway"))
+	}
+	err := tenant.Validate(m.GetTenant())
+	var q *question.Question
+	if err == nil {
+		q, err = asked.DecodeQuestion(m.GetQuestion())
+	}
+	if err != nil {
+		return nil, rpc.ToStatus(err)
+	}
+	o, err := s.stores.Overview(ctx, m.GetTenant(), q)
+	return &hearthv1.OverviewResponse{Blocks: encodeBlocks(o.Blocks), Deletions: asked.EncodeRules(o.Deleted)}, rpc.ToStatus(err)
 }
 
 // Read implements hearthv1.StoreServiceServer.

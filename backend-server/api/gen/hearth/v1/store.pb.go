@@ -270,10 +270,13 @@ func (*ReadResponse_Rows) isReadResponse_What() {}
 func (*ReadResponse_Answer) isReadResponse_What() {}
 
 type ListRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=hearth.v1.Role" json:"role,omitempty"`
-	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Question      *Question              `protobuf:"bytes,3,opt,name=question,proto3" json:"question,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Role     Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=hearth.v1.Role" json:"role,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Question *Question              `protobuf:"bytes,3,opt,name=question,proto3" json:"question,omitempty"`
+	// Of store-gateways: the ULIDs, one after the other, of the blocks that are
+	// asked for. Empty stands for all.
+	Blocks        []byte `protobuf:"bytes,4,opt,name=blocks,proto3" json:"blocks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -329,6 +332,13 @@ func (x *ListRequest) GetQuestion() *Question {
 	return nil
 }
 
+func (x *ListRequest) GetBlocks() []byte {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
 type ListResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answer        *Answer                `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
@@ -376,7 +386,7 @@ func (x *ListResponse) GetAnswer() *Answer {
 type LearnRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Block         []byte                 `protobuf:"bytes,2,opt,name=block,proto3" json:"block,omitempty"` // ULID
+	Block         []byte                 `protobuf:"bytes,2,opt,name=block,proto3" json:"block,omitempty"` // ULID; empty: what is deleted of the tenant is to be learnt
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +471,110 @@ func (*LearnResponse) Descriptor() ([]byte, []int) {
 	return file_hearth_v1_store_proto_rawDescGZIP(), []int{5}
 }
 
+type OverviewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Question      *Question              `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverviewRequest) Reset() {
+	*x = OverviewRequest{}
+	mi := &file_hearth_v1_store_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverviewRequest) ProtoMessage() {}
+
+func (x *OverviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_store_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverviewRequest.ProtoReflect.Descriptor instead.
+func (*OverviewRequest) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_store_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OverviewRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *OverviewRequest) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+type OverviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blocks        []byte                 `protobuf:"bytes,1,opt,name=blocks,proto3" json:"blocks,omitempty"` // ULIDs, one after the other
+	Deletions     []*Deletion            `protobuf:"bytes,2,rep,name=deletions,proto3" json:"deletions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverviewResponse) Reset() {
+	*x = OverviewResponse{}
+	mi := &file_hearth_v1_store_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverviewResponse) ProtoMessage() {}
+
+func (x *OverviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hearth_v1_store_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverviewResponse.ProtoReflect.Descriptor instead.
+func (*OverviewResponse) Descriptor() ([]byte, []int) {
+	return file_hearth_v1_store_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OverviewResponse) GetBlocks() []byte {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *OverviewResponse) GetDeletions() []*Deletion {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
 var File_hearth_v1_store_proto protoreflect.FileDescriptor
 
 const file_hearth_v1_store_proto_rawDesc = "" +
@@ -475,25 +589,33 @@ const file_hearth_v1_store_proto_rawDesc = "" +
 	"\x05units\x18\x01 \x01(\fH\x00R\x05units\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rows\x12+\n" +
 	"\x06answer\x18\x03 \x01(\v2\x11.hearth.v1.AnswerH\x00R\x06answerB\x06\n" +
-	"\x04what\"{\n" +
+	"\x04what\"\x93\x01\n" +
 	"\vListRequest\x12#\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x0f.hearth.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12/\n" +
-	"\bquestion\x18\x03 \x01(\v2\x13.hearth.v1.QuestionR\bquestion\"9\n" +
+	"\bquestion\x18\x03 \x01(\v2\x13.hearth.v1.QuestionR\bquestion\x12\x16\n" +
+	"\x06blocks\x18\x04 \x01(\fR\x06blocks\"9\n" +
 	"\fListResponse\x12)\n" +
 	"\x06answer\x18\x01 \x01(\v2\x11.hearth.v1.AnswerR\x06answer\"<\n" +
 	"\fLearnRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05block\x18\x02 \x01(\fR\x05block\"\x0f\n" +
-	"\rLearnResponse*G\n" +
+	"\rLearnResponse\"Z\n" +
+	"\x0fOverviewRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12/\n" +
+	"\bquestion\x18\x02 \x01(\v2\x13.hearth.v1.QuestionR\bquestion\"]\n" +
+	"\x10OverviewResponse\x12\x16\n" +
+	"\x06blocks\x18\x01 \x01(\fR\x06blocks\x121\n" +
+	"\tdeletions\x18\x02 \x03(\v2\x13.hearth.v1.DeletionR\tdeletions*G\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_INGESTER\x10\x01\x12\x16\n" +
-	"\x12ROLE_STORE_GATEWAY\x10\x022\xc0\x01\n" +
+	"\x12ROLE_STORE_GATEWAY\x10\x022\x85\x02\n" +
 	"\fStoreService\x12;\n" +
 	"\x04Read\x12\x16.hearth.v1.ReadRequest\x1a\x17.hearth.v1.ReadResponse(\x010\x01\x127\n" +
 	"\x04List\x12\x16.hearth.v1.ListRequest\x1a\x17.hearth.v1.ListResponse\x12:\n" +
-	"\x05Learn\x12\x17.hearth.v1.LearnRequest\x1a\x18.hearth.v1.LearnResponseBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
+	"\x05Learn\x12\x17.hearth.v1.LearnRequest\x1a\x18.hearth.v1.LearnResponse\x12C\n" +
+	"\bOverview\x12\x1a.hearth.v1.OverviewRequest\x1a\x1b.hearth.v1.OverviewResponseBMZKgithub.com/hearth-profiles/hearth/backend-server/api/gen/hearth/v1;hearthv1b\x06proto3"
 
 var (
 	file_hearth_v1_store_proto_rawDescOnce sync.Once
@@ -508,35 +630,42 @@ func file_hearth_v1_store_proto_rawDescGZIP() []byte {
 }
 
 var file_hearth_v1_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hearth_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_hearth_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hearth_v1_store_proto_goTypes = []any{
-	(Role)(0),             // 0: hearth.v1.Role
-	(*ReadRequest)(nil),   // 1: hearth.v1.ReadRequest
-	(*ReadResponse)(nil),  // 2: hearth.v1.ReadResponse
-	(*ListRequest)(nil),   // 3: hearth.v1.ListRequest
-	(*ListResponse)(nil),  // 4: hearth.v1.ListResponse
-	(*LearnRequest)(nil),  // 5: hearth.v1.LearnRequest
-	(*LearnResponse)(nil), // 6: hearth.v1.LearnResponse
-	(*Answer)(nil),        // 7: hearth.v1.Answer
-	(*Question)(nil),      // 8: hearth.v1.Question
+	(Role)(0),                // 0: hearth.v1.Role
+	(*ReadRequest)(nil),      // 1: hearth.v1.ReadRequest
+	(*ReadResponse)(nil),     // 2: hearth.v1.ReadResponse
+	(*ListRequest)(nil),      // 3: hearth.v1.ListRequest
+	(*ListResponse)(nil),     // 4: hearth.v1.ListResponse
+	(*LearnRequest)(nil),     // 5: hearth.v1.LearnRequest
+	(*LearnResponse)(nil),    // 6: hearth.v1.LearnResponse
+	(*OverviewRequest)(nil),  // 7: hearth.v1.OverviewRequest
+	(*OverviewResponse)(nil), // 8: hearth.v1.OverviewResponse
+	(*Answer)(nil),           // 9: hearth.v1.Answer
+	(*Question)(nil),         // 10: hearth.v1.Question
+	(*Deletion)(nil),         // 11: hearth.v1.Deletion
 }
 var file_hearth_v1_store_proto_depIdxs = []int32{
-	3, // 0: hearth.v1.ReadRequest.open:type_name -> hearth.v1.ListRequest
-	7, // 1: hearth.v1.ReadResponse.answer:type_name -> hearth.v1.Answer
-	0, // 2: hearth.v1.ListRequest.role:type_name -> hearth.v1.Role
-	8, // 3: hearth.v1.ListRequest.question:type_name -> hearth.v1.Question
-	7, // 4: hearth.v1.ListResponse.answer:type_name -> hearth.v1.Answer
-	1, // 5: hearth.v1.StoreService.Read:input_type -> hearth.v1.ReadRequest
-	3, // 6: hearth.v1.StoreService.List:input_type -> hearth.v1.ListRequest
-	5, // 7: hearth.v1.StoreService.Learn:input_type -> hearth.v1.LearnRequest
-	2, // 8: hearth.v1.StoreService.Read:output_type -> hearth.v1.ReadResponse
-	4, // 9: hearth.v1.StoreService.List:output_type -> hearth.v1.ListResponse
-	6, // 10: hearth.v1.StoreService.Learn:output_type -> hearth.v1.LearnResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	3,  // 0: hearth.v1.ReadRequest.open:type_name -> hearth.v1.ListRequest
+	9,  // 1: hearth.v1.ReadResponse.answer:type_name -> hearth.v1.Answer
+	0,  // 2: hearth.v1.ListRequest.role:type_name -> hearth.v1.Role
+	10, // 3: hearth.v1.ListRequest.question:type_name -> hearth.v1.Question
+	9,  // 4: hearth.v1.ListResponse.answer:type_name -> hearth.v1.Answer
+	10, // 5: hearth.v1.OverviewRequest.question:type_name -> hearth.v1.Question
+	11, // 6: hearth.v1.OverviewResponse.deletions:type_name -> hearth.v1.Deletion
+	1,  // 7: hearth.v1.StoreService.Read:input_type -> hearth.v1.ReadRequest
+	3,  // 8: hearth.v1.StoreService.List:input_type -> hearth.v1.ListRequest
+	5,  // 9: hearth.v1.StoreService.Learn:input_type -> hearth.v1.LearnRequest
+	7,  // 10: hearth.v1.StoreService.Overview:input_type -> hearth.v1.OverviewRequest
+	2,  // 11: hearth.v1.StoreService.Read:output_type -> hearth.v1.ReadResponse
+	4,  // 12: hearth.v1.StoreService.List:output_type -> hearth.v1.ListResponse
+	6,  // 13: hearth.v1.StoreService.Learn:output_type -> hearth.v1.LearnResponse
+	8,  // 14: hearth.v1.StoreService.Overview:output_type -> hearth.v1.OverviewResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hearth_v1_store_proto_init() }
@@ -561,7 +690,7 @@ func file_hearth_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hearth_v1_store_proto_rawDesc), len(file_hearth_v1_store_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StoreService_Read_FullMethodName  = "/hearth.v1.StoreService/Read"
-	StoreService_List_FullMethodName  = "/hearth.v1.StoreService/List"
-	StoreService_Learn_FullMethodName = "/hearth.v1.StoreService/Learn"
+	StoreService_Read_FullMethodName     = "/hearth.v1.StoreService/Read"
+	StoreService_List_FullMethodName     = "/hearth.v1.StoreService/List"
+	StoreService_Learn_FullMethodName    = "/hearth.v1.StoreService/Learn"
+	StoreService_Overview_FullMethodName = "/hearth.v1.StoreService/Overview"
 )
 
 // StoreServiceClient is the client API for StoreService service.
@@ -39,6 +40,9 @@ type StoreServiceClient interface {
 	// Learn tells a store-gateway of a block in the bucket. When it is answered
 	// without an error, the block is shown to whoever reads from then on.
 	Learn(ctx context.Context, in *LearnRequest, opts ...grpc.CallOption) (*LearnResponse, error)
+	// Overview tells what a querier has to know before it asks store-gateways for
+	// blocks.
+	Overview(ctx context.Context, in *OverviewRequest, opts ...grpc.CallOption) (*OverviewResponse, error)
 }
 
 type storeServiceClient struct {
@@ -82,6 +86,16 @@ func (c *storeServiceClient) Learn(ctx context.Context, in *LearnRequest, opts .
 	return out, nil
 }
 
+func (c *storeServiceClient) Overview(ctx context.Context, in *OverviewRequest, opts ...grpc.CallOption) (*OverviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OverviewResponse)
+	err := c.cc.Invoke(ctx, StoreService_Overview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StoreServiceServer is the server API for StoreService service.
 // All implementations must embed UnimplementedStoreServiceServer
 // for forward compatibility.
@@ -95,6 +109,9 @@ type StoreServiceServer interface {
 	// Learn tells a store-gateway of a block in the bucket. When it is answered
 	// without an error, the block is shown to whoever reads from then on.
 	Learn(context.Context, *LearnRequest) (*LearnResponse, error)
+	// Overview tells what a querier has to know before it asks store-gateways for
+	// blocks.
+	Overview(context.Context, *OverviewRequest) (*OverviewResponse, error)
 	mustEmbedUnimplementedStoreServiceServer()
 }
 
@@ -113,6 +130,9 @@ func (UnimplementedStoreServiceServer) List(context.Context, *ListRequest) (*Lis
 }
 func (UnimplementedStoreServiceServer) Learn(context.Context, *LearnRequest) (*LearnResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Learn not implemented")
+}
+func (UnimplementedStoreServiceServer) Overview(context.Context, *OverviewRequest) (*OverviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Overview not implemented")
 }
 func (UnimplementedStoreServiceServer) mustEmbedUnimplementedStoreServiceServer() {}
 func (UnimplementedStoreServiceServer) testEmbeddedByValue()                      {}
@@ -178,6 +198,24 @@ func _StoreService_Learn_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StoreService_Overview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OverviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StoreServiceServer).Overview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StoreService_Overview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StoreServiceServer).Overview(ctx, req.(*OverviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StoreService_ServiceDesc is the grpc.ServiceDesc for StoreService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -192,6 +230,10 @@ var StoreService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Learn",
 			Handler:    _StoreService_Learn_Handler,
+		},
+		{
+			MethodName: "Overview",
+			Handler:    _StoreService_Overview_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
