@@ -218,7 +218,7 @@ func (c *cast) Gateways(context.Context, string) ([]cluster.Peer, error) {
 func (c *cast) Owners(_ string, block ulid.ULID) []string {
 	var out []string
 	for i := range c.gateways {
-		out = append(out, c.gateways[(int(block[15])/firstBlock+i)%len(c.gateways)].name)
+		out = append(out, c.gateways[(int(block[15])/firstBlock-1+i)%len(c.gateways)].name)
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func sharded(t *testing.T) (*cast, []*blocks) {
 	e := NewEngine(Config{})
 	units := map[ulid.ULID]query.Queryable{}
 	for i := range 3 {
-		n := byte(firstBlock * (i + 3)) // no head has it
+		n := byte(firstBlock * (i + 4)) // no head has it
 		c.blocks = append(c.blocks, id(n))
 		units[c.blocks[i]] = &several{unit: block("r", n, 0), ids: []uint64{uint64(profiles - 1 + i)}}
 	}
