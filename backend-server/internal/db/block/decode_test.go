@@ -89,7 +89,7 @@ func FuzzPage(f *testing.F) {
 			require.Len(t, r.Values, r.N)
 			return nil
 		}}
-		err := s.page(context.Background(), g, &pageRows{end: int64(len(rows)), stacks: stacks, values: values}, []run{{0, int64(from), end}})
+		err := s.page(context.Background(), g, &pageRows{end: int64(len(rows)), stacks: stacks, values: values}, []run{{from: int64(from), to: end}})
 		require.True(t, err == nil || fault.Is(err, fault.Corrupt), err)
 	})
 }

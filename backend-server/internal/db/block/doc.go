@@ -16,6 +16,10 @@
 // little of a large row group is wanted, its pages are picked. What was decoded,
 // but for samples, is kept until Forget.
 //
+// Of a source far away (Far) a scan reads what it needs of all row groups at
+// once: first the numbers of those where they decide which rows are wanted,
+// then pages. The digests in the tail mostly say that without them.
+//
 // # Why so
 //
 // Ranks: within a partition stacks are numbered anew by how often they occur,
@@ -58,5 +62,6 @@
 //	B3  stacks of a row are ascending and distinct, values are positive;
 //	B4  everything is checked when it is read: the tail by the checksums in
 //	    meta.json, pages by their own; what does not decode is Corrupt;
-//	B5  the sums of a group are exactly its rows: what does not fit has none.
+//	B5  the sums of a group are exactly its rows: what does not fit has none;
+//	B6  digests are those of the rows, in their order.
 package block

@@ -77,7 +77,7 @@ func (b *Block) readTail(ctx context.Context) (*layout, error) {
 		return nil, fault.New(fault.Corrupt, "tail of %d bytes; the limit is %d", tail.size, maxFetch)
 	}
 	data := make([]byte, tail.size)
-	if err := b.src.ReadAt(ctx, DataFile, data, tail.offset); err != nil {
+	if err := b.readAt(ctx, data, tail.offset, true); err != nil {
 		return nil, err
 	}
 	p := pieces{{tail.offset, data}}

@@ -29,6 +29,7 @@ type Source interface {
 type Block struct {
 	meta  *Meta
 	src   Source
+	far   Far // src, if it is one
 	close func() error
 
 	cache atomic.Pointer[cache]
@@ -78,6 +79,13 @@ type once[T any] struct {
 	v       T
 }
 
+// peek returns the value if it has been computed.
+func (o *once[T]) peek() (v T, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.v, o.done
+}
+
 // get returns the value. Whoever waits for another to compute it waits no
 // longer than ctx lasts, and computes it should that one fail.
 func (o *once[T]) get(ctx context.Context, compute func() (T, error)) (T, error) {
@@ -123,6 +131,7 @@ func (o *once[T]) compute(compute func() (T, error)) (v T, err error) {
 // yet. The caller must Close it.
 func Open(_ context.Context, meta *Meta, src Source) (*Block, error) {
 	b := &Block{meta: meta, src: src, close: func() error { return nil }}
+	b.far, _ = src.(Far)
 	b.Forget()
 	return b, nil
 }

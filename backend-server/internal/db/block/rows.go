@@ -70,7 +70,7 @@ func (b *Block) rowGroup(ctx context.Context, t *rowTable, i int, got pieces) (*
 		g := &t.Groups[i]
 		if got == nil {
 			var err error
-			if got, err = b.fetch(ctx, []extent{numbersOf(g)}); err != nil {
+			if got, err = b.fetchAgain(ctx, []extent{numbersOf(g)}); err != nil {
 				return nil, err
 			}
 		}
@@ -164,6 +164,7 @@ func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
 type run struct {
 	key      uint32
 	from, to int64
+	sure     bool // all of them are wanted
 }
 
 // Scan implements query.Queryable.
@@ -183,8 +184,8 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 	var runs []run
 	for _, s := range req.Rows {
 		if i := int64(s); i >= p.rowSeries.first && i < p.rowSeries.end() {
-			if rows, _ := l.rowsWithin(s, b.meta.TimeRange(), req.Range); rows.n > 0 {
-				runs = append(runs, run{s, rows.first, rows.end()})
+			if rows, all := l.rowsWithin(s, b.meta.TimeRange(), req.Range); rows.n > 0 {
+				runs = append(runs, run{s, rows.first, rows.end(), all})
 			}
 		}
 	}
@@ -230,7 +231,7 @@ func (b *Block) ScanSums(ctx context.Context, partition uint32, g query.Group, r
 	s.wanted = func(g *rowGroup, i int64) bool {
 		return coarsest(int64(g.id[i]), g.time[i], r)
 	}
-	return true, s.scan(ctx, []run{{g.Index, group.sums.first, group.sums.end()}})
+	return true, s.scan(ctx, []run{{key: g.Index, from: group.sums.first, to: group.sums.end()}})
 }
 
 // coarsest tells whether a sum is among the fewest that make up r: hours where

@@ -70,7 +70,7 @@ func (b *Block) spanColumns(ctx context.Context, g *table.Group) (out [6][]uint6
 	for i := range g.Chunks {
 		extents = append(extents, chunkExtent(&g.Chunks[i]))
 	}
-	got, err := b.fetch(ctx, extents)
+	got, err := b.fetchAgain(ctx, extents)
 	if err != nil {
 		return out, err
 	}

@@ -72,7 +72,7 @@ func (b *Block) readBundle(ctx context.Context, l *layout, texts *table.Group) (
 			extents = append(extents, chunkExtent(&g.Chunks[i]))
 		}
 	}
-	got, err := b.fetch(ctx, extents)
+	got, err := b.fetchAgain(ctx, extents)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func overlapping(qs []Queryable, r profile.TimeRange) []Queryable {
 func each[T any](ctx context.Context, qs []Queryable, fn func(ctx context.Context, q Queryable) (T, error)) ([]T, error) {
 	out := make([]T, len(qs))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(AtOnce(qs...))
 	for i, q := range qs {
 		g.Go(func() (err error) {
 			out[i], err = fn(ctx, q)
@@ -73,10 +73,14 @@ func sumParts(ctx context.Context, qs []Queryable, sel *Selection, b *budget, do
 	}
 	r := reader{sel: sel, budget: b, ways: max(1, runtime.GOMAXPROCS(0)/max(1, len(parts)))}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(AtOnce(qs...))
 	for _, p := range parts {
+		sum := r.sum
+		if IsDistant(p.unit) {
+			sum = r.sumDistant
+		}
 		g.Go(func() error {
-			sums, err := r.sum(ctx, p)
+			sums, err := sum(ctx, p)
 			if err != nil || sums.sums == nil {
 				return err
 			}

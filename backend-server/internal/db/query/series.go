@@ -1,8 +1,11 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/series"
@@ -16,6 +19,14 @@ type SeriesSelection struct {
 	GroupBy []string // labels kept; without any there is one series
 	Average bool     // mean of the profiles of a step instead of their sum
 	Limit   int      // the largest series only; 0 is all
+}
+
+func (s *SeriesSelection) builder() *series.Builder {
+	how := series.Sum
+	if s.Average {
+		how = series.Average
+	}
+	return series.NewBuilder(s.Grid, s.GroupBy, how)
 }
 
 // TimeSeries answers one question with an Engine that is new.
@@ -37,18 +48,14 @@ func (e *Engine) TimeSeries(ctx context.Context, qs []Queryable, sel SeriesSelec
 func (e *Engine) SeriesBuilder(ctx context.Context, qs []Queryable, sel SeriesSelection) (*series.Builder, error) {
 	sel.Range = sel.Grid.Range()
 	memory := e.budget()
-	how := series.Sum
-	if sel.Average {
-		how = series.Average
-	}
 	parts, err := each(ctx, overlapping(qs, sel.Range), func(ctx context.Context, q Queryable) (*series.Builder, error) {
-		b := series.NewBuilder(sel.Grid, sel.GroupBy, how)
+		b := sel.builder()
 		return b, addSeries(ctx, q, &sel, b, memory)
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := series.NewBuilder(sel.Grid, sel.GroupBy, how)
+	out := sel.builder()
 	for _, b := range parts {
 		out.Merge(b)
 	}
@@ -66,34 +73,62 @@ func addSeries(ctx context.Context, q Queryable, sel *SeriesSelection, b *series
 	if err != nil {
 		return err
 	}
-	type rowsKey struct{ partition, rows uint32 }
-	uses := map[rowsKey][]groupedUse{}
-	for _, s := range list {
-		key := rowsKey{s.Partition, s.Rows}
-		uses[key] = append(uses[key], groupedUse{b.Group(s.Labels), rowUse{rows: s.Rows, base: !s.Scaled, scaled: s.Scaled}})
-	}
-	grown := seriesBudget{of: b, budget: memory}
-	for _, p := range makePlans(list) {
-		values, err := newRowValues(ctx, q, p, &sel.Selection)
-		if err != nil {
-			return err
-		}
-		err = q.Scan(ctx, values.request(p), func(row *Row) error {
-			if err := grown.check(ctx); err != nil {
+	plans := makePlans(list)
+	if len(plans) < 2 || !IsDistant(q) {
+		for _, p := range plans {
+			if err := addPartition(ctx, q, sel, b, memory, p, list); err != nil {
 				return err
 			}
-			v := values.of(row)
-			if v == 0 {
-				return nil
-			}
-			for _, u := range uses[rowsKey{p.partition, row.Rows}] {
-				b.AddTo(u.group, row.Time, u.use.value(v, row.Unit))
-			}
-			return nil
-		})
-		if err != nil {
+		}
+		return nil
+	}
+	parts := make([]*series.Builder, len(plans))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(AtOnce(q))
+	for i, p := range plans {
+		parts[i] = sel.builder()
+		g.Go(func() error { return addPartition(ctx, q, sel, parts[i], memory, p, list) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, part := range parts {
+		b.Merge(part)
+	}
+	return nil
+}
+
+// addPartition adds the rows of one partition, whose series are in list, sorted
+// by partition.
+func addPartition(ctx context.Context, q Queryable, sel *SeriesSelection, b *series.Builder, memory *budget, p *plan, list []Series) error {
+	uses := map[uint32][]groupedUse{}
+	from, _ := slices.BinarySearchFunc(list, p.partition, func(s Series, partition uint32) int { return cmp.Compare(s.Partition, partition) })
+	for _, s := range list[from:] {
+		if s.Partition != p.partition {
+			break
+		}
+		uses[s.Rows] = append(uses[s.Rows], groupedUse{b.Group(s.Labels), rowUse{rows: s.Rows, base: !s.Scaled, scaled: s.Scaled}})
+	}
+	values, err := newRowValues(ctx, q, p, &sel.Selection)
+	if err != nil {
+		return err
+	}
+	grown := seriesBudget{of: b, budget: memory, accounted: b.Bytes()}
+	err = q.Scan(ctx, values.request(p), func(row *Row) error {
+		if err := grown.check(ctx); err != nil {
 			return err
 		}
+		v := values.of(row)
+		if v == 0 {
+			return nil
+		}
+		for _, u := range uses[row.Rows] {
+			b.AddTo(u.group, row.Time, u.use.value(v, row.Unit))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return grown.account()
 }

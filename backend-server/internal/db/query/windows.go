@@ -6,23 +6,57 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
+// summing is a group of row series of which sums are taken for some windows.
+type summing struct {
+	group Group
+	uses  []rowUse
+	in    profile.TimeRange // the windows
+	edges []reading         // what is left to be read of the group
+}
+
 // windows begins to sum a part with what has been summed in advance: groups of
 // row series of which all are selected, for the windows that lie in the range.
 // It returns what is left to be read row by row.
 func (r *reader) windows(ctx context.Context, p *part) (*stackSums, []reading, error) {
-	everything := []reading{{p.uses, r.sel.Range}}
+	list, left, err := r.summable(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	sums := r.sums()
+	var rest []reading
+	var summed []profile.TimeRange
+	for _, s := range list {
+		done, err := r.scanSums(ctx, p, s, sums)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !done {
+			rest = append(rest, reading{s.uses, r.sel.Range})
+			continue
+		}
+		summed = append(summed, s.in)
+		rest = append(rest, s.edges...)
+	}
+	if beyond(summed, r.sel.Range, p.unit.TimeRange()) {
+		sums.release()
+		return r.sums(), []reading{{p.uses, r.sel.Range}}, nil
+	}
+	return sums, append(rest, reading{left, r.sel.Range}), nil
+}
+
+// summable finds the groups that sums can be taken of, and the row series of
+// the others.
+func (r *reader) summable(ctx context.Context, p *part) (list []summing, left []rowUse, err error) {
 	unit, ok := p.unit.(Summed)
 	if !ok || r.sel.Spans != nil || r.sel.ProfileIDs != nil {
-		return r.sums(), everything, nil
+		return nil, p.uses, nil
 	}
 	groups, err := unit.Groups(ctx, p.partition)
 	if err != nil {
 		return nil, nil, err
 	}
-	sums, left := r.sums(), p.uses
-	has := unit.TimeRange()
-	var edges []reading
-	var summed []profile.TimeRange
+	has, distant := unit.TimeRange(), IsDistant(unit)
+	left = p.uses
 	for _, g := range groups {
 		uses, others, whole := take(left, g.Rows)
 		if !whole || g.Step <= 0 {
@@ -32,30 +66,28 @@ func (r *reader) windows(ctx context.Context, p *part) (*stackSums, []reading, e
 		if !ok {
 			continue
 		}
-		done, err := unit.ScanSums(ctx, p.partition, g, middle, func(row *Row) error {
-			if err := sums.check(ctx, len(row.Stacks)); err != nil {
-				return err
-			}
-			return sums.addRow(row, uses[0])
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-		if !done {
-			continue
-		}
-		left, summed = others, append(summed, middle)
+		s := summing{group: g, uses: uses, in: middle}
 		for _, edge := range around(r.sel.Range, middle) {
 			if edge.Overlaps(has) {
-				edges = append(edges, reading{uses, edge})
+				s.edges = append(s.edges, reading{uses, edge})
 			}
 		}
+		if distant && len(s.edges) > 0 && middle.End-middle.Start < DigestWindow {
+			continue // what is read for the edges holds most of the middle
+		}
+		list, left = append(list, s), others
 	}
-	if beyond(summed, r.sel.Range, unit.TimeRange()) {
-		sums.release()
-		return r.sums(), everything, nil
-	}
-	return sums, append(edges, reading{left, r.sel.Range}), nil
+	return list, left, nil
+}
+
+// scanSums adds the sums of a group, or returns false if it has none any more.
+func (r *reader) scanSums(ctx context.Context, p *part, s summing, into *stackSums) (bool, error) {
+	return p.unit.(Summed).ScanSums(ctx, p.partition, s.group, s.in, func(row *Row) error {
+		if err := into.check(ctx, len(row.Stacks)); err != nil {
+			return err
+		}
+		return into.addRow(row, s.uses[0])
+	})
 }
 
 // take splits uses, which are in ascending order like rows, into those of the
