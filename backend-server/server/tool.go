@@ -51,7 +51,7 @@ var errFound = errors.New("something is wrong")
 
 // tools are all tools, by name.
 func tools() []*tool {
-	return []*tool{blockList(), blockInspect(), blockVerify(), blockExport(), importProfiles()}
+	return []*tool{blockList(), blockInspect(), blockVerify(), blockExport(), importProfiles(), importBlocks()}
 }
 
 // findTool returns the tool that args begin with and the rest of args. words
@@ -172,10 +172,20 @@ func (c *console) openBucket() (objstore.Bucket, error) {
 	if cfg.IsLocal() {
 		cfg.Dir = filepath.Join(c.cfg.Ingester.DataPath, bucketDir)
 	}
-	if cfg.Backend == bucket.Filesystem {
-		if info, err := os.Stat(cfg.Dir); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("bucket: %s is no folder; -storage.filesystem.dir or -db.data-path must say where it is", cfg.Dir)
-		}
+	if err := readable(cfg); err != nil {
+		return nil, fmt.Errorf("%w; -storage.filesystem.dir or -db.data-path must say where the bucket is", err)
 	}
 	return bucket.Open(cfg, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+}
+
+// readable reports a folder that is not there: opening it as a bucket would make
+// an empty one of it.
+func readable(cfg bucket.Config) error {
+	if cfg.Backend != bucket.Filesystem {
+		return nil
+	}
+	if info, err := os.Stat(cfg.Dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is no folder", cfg.Dir)
+	}
+	return nil
 }
