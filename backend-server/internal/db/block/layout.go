@@ -61,11 +61,13 @@ type seriesRef struct {
 }
 
 func (b *Block) layout(ctx context.Context) (*layout, error) {
-	return b.cache.Load().layout.get(ctx, func() (*layout, error) {
+	c := b.cache.Load()
+	return c.layout.get(ctx, func() (*layout, error) {
 		l, err := b.readTail(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("block %s: %w", b.meta.ID, err)
 		}
+		c.bytes.Add(l.bytes(b.meta.tail().size))
 		return l, nil
 	})
 }

@@ -37,6 +37,7 @@ type Block struct {
 
 // cache is what a block has decoded.
 type cache struct {
+	bytes  atomic.Int64 // of memory, about
 	layout once[*layout]
 	ids    once[[]uint64]
 
@@ -66,8 +67,12 @@ func entryOf[K comparable, V any](c *cache, m map[K]*once[V], key K) *once[V] {
 	return o
 }
 
-// Forget drops what was decoded. It is read again when it is needed again.
+// Forget drops what was decoded. It is read again when it is needed again. It
+// may be called at any time: who uses what was decoded goes on doing so.
 func (b *Block) Forget() { b.cache.Store(newCache()) }
+
+// MemoryBytes is about what the block holds that Forget drops.
+func (b *Block) MemoryBytes() int64 { return b.cache.Load().bytes.Load() }
 
 var _ query.Summed = (*Block)(nil)
 

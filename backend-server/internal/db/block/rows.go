@@ -78,6 +78,7 @@ func (b *Block) rowGroup(ctx context.Context, t *rowTable, i int, got pieces) (*
 		if err != nil {
 			return nil, fmt.Errorf("block %s: %s: row group %d: %w", b.meta.ID, t.Schema.Name, i, err)
 		}
+		t.cache.bytes.Add(out.bytes())
 		return out, nil
 	})
 }
@@ -132,7 +133,8 @@ func signed(values []uint64) []int64 {
 
 // Has reports whether the block holds a row with this ID.
 func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
-	ids, err := b.cache.Load().ids.get(ctx, func() ([]uint64, error) {
+	c := b.cache.Load()
+	ids, err := c.ids.get(ctx, func() ([]uint64, error) {
 		l, err := b.layout(ctx)
 		if err != nil {
 			return nil, err
@@ -150,6 +152,7 @@ func (b *Block) Has(ctx context.Context, id uint64) (bool, error) {
 			all = append(all, g.id...)
 		}
 		slices.Sort(all)
+		c.bytes.Add(8 * int64(cap(all)))
 		return slices.Compact(all), nil
 	})
 	if err != nil {

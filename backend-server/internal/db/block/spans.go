@@ -24,6 +24,7 @@ func (b *Block) spans(ctx context.Context, l *layout, i uint32) (spanMap, error)
 		if err != nil {
 			return nil, fmt.Errorf("block %s: spans: %w", b.meta.ID, err)
 		}
+		c.bytes.Add(out.bytes())
 		return out, nil
 	})
 }

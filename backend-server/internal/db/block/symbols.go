@@ -33,6 +33,7 @@ func (b *Block) Symbols(ctx context.Context, i uint32) (*symbols.Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("block %s: symbols: %w", b.meta.ID, err)
 		}
+		c.bytes.Add(bundleMemory(out))
 		return out, nil
 	})
 	if err != nil {

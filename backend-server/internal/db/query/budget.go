@@ -28,8 +28,8 @@ func (b *budget) take(n int64) error {
 	return nil
 }
 
-// tableBytes estimates the memory of a partition's symbols.
-func tableBytes(t *symbols.Table) int64 {
+// TableBytes estimates the memory of a partition's symbols.
+func TableBytes(t *symbols.Table) int64 {
 	const (
 		text, mapping, function, line, location, node, stack = 16, 40, 24, 16, 24, 8, 4
 		place                                                = 4 // in a call tree, of a node or a stack

@@ -72,7 +72,7 @@ func (r *reader) sumDistant(ctx context.Context, p *part) (*stackSums, error) {
 		return d.into, err
 	}
 	d.into.table = table
-	return d.into, r.budget.take(tableBytes(table))
+	return d.into, r.budget.take(TableBytes(table))
 }
 
 // add adds sums, which must not be used any more.

@@ -119,7 +119,7 @@ func (r *reader) sum(ctx context.Context, p *part) (*stackSums, error) {
 	if sums.table, err = p.unit.Symbols(ctx, p.partition); err != nil {
 		return nil, err
 	}
-	return sums, r.budget.take(tableBytes(sums.table))
+	return sums, r.budget.take(TableBytes(sums.table))
 }
 
 // reading is rows that have to be read.
