@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,6 +72,7 @@ func (s *Store) explain(op string, err error) error {
 	if said == "" {
 		said = err.Error()
 	}
+	said = strings.Join(strings.Fields(said), " ")
 	return fault.New(kind, "%s: look at %s; the store said: %s", s.sentence(op, m.Cause), s.flags(m.Cause), said)
 }
 

@@ -105,13 +105,12 @@ func (c *Azure) Explain(err error) Meaning {
 		return Meaning{Cause: explainNetwork(err)}
 	}
 	m := Meaning{Cause: azureCauses[answer.ErrorCode], Code: answer.ErrorCode, Message: azureMessage(answer)}
-	if answer.ErrorCode == "AuthenticationFailed" {
+	switch text := answer.Error(); {
+	case strings.Contains(text, "Request date header too old"):
+		m.Cause = Clock
+	case strings.Contains(text, "failed to authenticate"):
 		m.Cause = Unknown
-		if strings.Contains(m.Message+answer.Error(), "Request date header too old") {
-			m.Cause = Clock
-		}
-	}
-	if m.Cause == Unclear {
+	case m.Cause == Unclear:
 		m.Cause = explainStatus(answer.StatusCode)
 	}
 	return m

@@ -12,6 +12,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/providers/s3"
 
@@ -53,6 +54,9 @@ func (c *S3) Validate() []error {
 	problems := missing("storage.s3.endpoint", c.Endpoint, "the host of the store", "storage.s3.bucket", c.Bucket, "the name of a bucket")
 	if strings.ContainsAny(c.Endpoint, "/@?") {
 		problems = append(problems, config.Problem("storage.s3.endpoint", c.Endpoint, "a host such as s3.example.org:9000, without https:// (-storage.s3.insecure is for http) and without a path"))
+	}
+	if err := s3utils.CheckValidBucketName(c.Bucket); c.Bucket != "" && err != nil {
+		problems = append(problems, config.Problem("storage.s3.bucket", c.Bucket, "a name that S3 allows: "+err.Error()))
 	}
 	if _, ok := lookups[c.Lookup]; !ok {
 		problems = append(problems, config.Problem("storage.s3.bucket-lookup-type", c.Lookup, "auto, path or virtual-hosted"))
@@ -169,10 +173,8 @@ func (c *S3) Flags(cause Cause) string {
 		return "-storage.s3.access-key-id"
 	case Region:
 		return "-storage.s3.region"
-	case Endpoint:
-		return "-storage.s3.endpoint and -storage.s3.insecure"
 	}
-	return "-storage.s3.endpoint"
+	return "-storage.s3.endpoint and -storage.s3.insecure"
 }
 
 // missing reports the values that are empty but must not be; it takes names of
