@@ -18,6 +18,7 @@ import (
 type entry struct {
 	meta    *block.Meta
 	src     block.Source
+	caches  *caches
 	metrics *metrics
 	added   time.Time
 
@@ -32,8 +33,8 @@ type entry struct {
 	opened *block.Block
 }
 
-func newEntry(meta *block.Meta, src block.Source, m *metrics) *entry {
-	return &entry{meta: meta, src: src, metrics: m, added: time.Now(), refs: 1, lock: make(chan struct{}, 1)}
+func newEntry(meta *block.Meta, src *source) *entry {
+	return &entry{meta: meta, src: src, caches: src.caches, metrics: src.caches.metrics, added: time.Now(), refs: 1, lock: make(chan struct{}, 1)}
 }
 
 // block returns the block, opened if need be. A failure is not remembered.
@@ -66,6 +67,7 @@ func (e *entry) close() error {
 	}
 	b := e.opened
 	e.opened = nil
+	e.caches.memory.Drop(b)
 	e.metrics.open.Dec()
 	return b.Close()
 }
@@ -84,6 +86,7 @@ func (e *entry) Select(ctx context.Context, matchers ...*labels.Matcher) ([]quer
 	if err != nil {
 		return nil, err
 	}
+	defer e.caches.memory.Used(b)
 	return b.Select(ctx, matchers...)
 }
 
@@ -93,6 +96,7 @@ func (e *entry) Symbols(ctx context.Context, partition uint32) (*symbols.Table, 
 	if err != nil {
 		return nil, err
 	}
+	defer e.caches.memory.Used(b)
 	return b.Symbols(ctx, partition)
 }
 
@@ -102,6 +106,7 @@ func (e *entry) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 	if err != nil {
 		return err
 	}
+	defer e.caches.memory.Used(b)
 	return b.Scan(ctx, req, fn)
 }
 
@@ -112,10 +117,8 @@ func (e *entry) Groups(ctx context.Context, partition uint32) ([]query.Group, er
 	if err != nil {
 		return nil, err
 	}
-	if summed, ok := any(b).(query.Summed); ok {
-		return summed.Groups(ctx, partition)
-	}
-	return nil, nil
+	defer e.caches.memory.Used(b)
+	return b.Groups(ctx, partition)
 }
 
 // ScanSums implements query.Summed.
@@ -124,10 +127,25 @@ func (e *entry) ScanSums(ctx context.Context, partition uint32, g query.Group, r
 	if err != nil {
 		return false, err
 	}
-	if summed, ok := any(b).(query.Summed); ok {
-		return summed.ScanSums(ctx, partition, g, r, fn)
-	}
-	return false, nil
+	defer e.caches.memory.Used(b)
+	return b.ScanSums(ctx, partition, g, r, fn)
 }
 
-var _ query.Summed = (*entry)(nil)
+// Digests implements query.Digested.
+func (e *entry) Digests(ctx context.Context, partition uint32, rows []uint32) ([]query.RowsDigest, bool, error) {
+	b, err := e.block(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer e.caches.memory.Used(b)
+	return b.Digests(ctx, partition, rows)
+}
+
+// Distant implements query.Distant.
+func (e *entry) Distant() bool { return true }
+
+var (
+	_ query.Summed   = (*entry)(nil)
+	_ query.Digested = (*entry)(nil)
+	_ query.Distant  = (*entry)(nil)
+)

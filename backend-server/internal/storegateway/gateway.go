@@ -14,6 +14,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 )
 
 const (
@@ -29,6 +30,8 @@ type Deps struct {
 	Deletions func(ctx context.Context, tenantID string) (deletion.Rules, error)
 	// Retention returns what of a tenant is too old to be shown; nil: nothing.
 	Retention  func(tenantID string) deletion.Rules
+	Config     Config
+	CacheDir   string // of the disk cache; "": there is none
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
@@ -42,6 +45,7 @@ type Gateway struct {
 	deps    Deps
 	logger  *slog.Logger
 	metrics *metrics
+	caches  *caches
 	settle  time.Duration
 
 	mu struct {
@@ -62,6 +66,8 @@ type known struct {
 // New returns a gateway that is not started.
 func New(deps Deps) *Gateway {
 	g := &Gateway{bkt: deps.Bucket, deps: deps, logger: deps.Logger, metrics: newMetrics(deps.Registerer)}
+	g.caches = newCaches(deps.Config, vfs.OS{}, deps.CacheDir, g.metrics, deps.Logger)
+	registerCaches(deps.Registerer, g.caches)
 	g.mu.tenants = map[string]*known{}
 	g.mu.unlisted = fault.New(fault.Unavailable, "the store-gateway has not listed the bucket yet")
 	g.Service = services.NewBasicService(nil, g.run, g.stop).WithName("store-gateway")

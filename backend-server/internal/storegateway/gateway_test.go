@@ -219,7 +219,7 @@ func TestABucketThatGoesAwayKeepsTheList(t *testing.T) {
 }
 
 func TestOpeningCanBeGivenUp(t *testing.T) {
-	e := newEntry(&block.Meta{}, nil, newMetrics(prometheus.NewRegistry()))
+	e := newEntry(&block.Meta{}, &source{caches: newGateway(objstore.NewInMemBucket()).caches})
 	e.lock <- struct{}{} // somebody opens it, slowly
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

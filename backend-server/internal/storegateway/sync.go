@@ -56,6 +56,7 @@ func (g *Gateway) Sync(ctx context.Context) error {
 		g.metrics.syncFailures.Inc()
 	} else {
 		g.metrics.lastSync.SetToCurrentTime()
+		g.retain()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -231,7 +232,7 @@ func (g *Gateway) show(tenantID string, meta *block.Meta) {
 	defer g.mu.Unlock()
 	t := g.tenant(tenantID)
 	if t.entries[meta.ID] == nil {
-		t.entries[meta.ID] = newEntry(meta, bucket.NewSource(g.bkt, tenantID, meta.ID), g.metrics)
+		t.entries[meta.ID] = newEntry(meta, g.caches.source(tenantID, meta, bucket.NewSource(g.bkt, tenantID, meta.ID)))
 		t.set.Add(meta)
 		g.metrics.known.Inc()
 	}
