@@ -7,6 +7,7 @@
 //	spread_test.go   one set of profiles over head, local blocks and bucket at once
 //	crash_test.go    SIGKILL at random moments
 //	command_test.go  the command line
+//	stores_test.go   one process on each object store of package stores
 //
 // and of clusters of such processes, each on an address of its own:
 //
