@@ -119,11 +119,29 @@ func TestRemainsAreWhatNoRuleConcerns(t *testing.T) {
 		for _, row := range want.rows {
 			require.True(t, has.Contains(row.Time), "seed %d", seed)
 		}
+		compareListed(t, seed, rules.Listed([]query.Queryable{inner}, r)[0], want, r)
 		sums += compareSums(t, seed, q, want, rng)
 		digests += compareDigests(t, seed, q, u, want)
 	}
 	require.Greater(t, sums, 300)
 	require.Greater(t, digests, 300)
+}
+
+// compareListed looks whether series are listed of which something is left, and
+// no others; where digests tell, those with rows in the same hour may be.
+func compareListed(t *testing.T, seed uint64, q query.Queryable, want *unit, r profile.TimeRange) {
+	if !q.TimeRange().Overlaps(r) {
+		return
+	}
+	got := rowSeries(t, q)
+	for _, row := range want.rows {
+		if r.Contains(row.Time) {
+			require.Contains(t, got, row.Rows, "seed %d", seed)
+		}
+	}
+	for _, n := range got {
+		require.NotEmpty(t, rowsOf(t, want, []uint32{n}, profile.TimeRange{Start: 0, End: 10 * step}), "seed %d", seed)
+	}
 }
 
 // compareSums compares the sums of whole windows, if there are any.

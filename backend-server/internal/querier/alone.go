@@ -114,10 +114,13 @@ func (a *Alone) view(ctx context.Context, tenantID string, q *question.Question)
 		units = append(units, some...)
 	}
 	units = distinct(units)
-	if a.rules != nil {
-		units = a.rules(tenantID).Over(units)
+	if a.rules == nil {
+		return units, release, nil
 	}
-	return units, release, nil
+	if q.Kind.Sums() {
+		return a.rules(tenantID).Over(units), release, nil
+	}
+	return a.rules(tenantID).Listed(units, q.Interval()), release, nil
 }
 
 // distinct sorts out units that hold the same profiles.

@@ -74,7 +74,7 @@ func (l *Local) List(ctx context.Context, tenantID string, q *question.Question)
 		return nil, err
 	}
 	defer release()
-	return question.Over(ctx, l.engine, tenantID, q.Without.Over(units), q)
+	return question.Over(ctx, l.engine, tenantID, q.Without.Listed(units, q.Interval()), q)
 }
 
 var errClosed = fault.New(fault.Unavailable, "the session is closed")

@@ -262,7 +262,7 @@ func (t *Twin) Series(sel query.SeriesSelection) map[string]int64 {
 }
 
 // LabelSets returns the labels of the series, by their text: all that
-// query.LabelSets may list for all times, and those of them that it must,
+// query.LabelSets may list for all times, deleted ones left out, and those of them that it must,
 // because there is a value.
 func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool) {
 	may, must = map[string]bool{}, map[string]bool{}
@@ -272,9 +272,12 @@ func (t *Twin) LabelSets(matchers []*labels.Matcher) (may, must map[string]bool)
 			if !matches(ls, matchers) {
 				continue
 			}
+			if t.deleted(ls, r.Time) {
+				continue
+			}
 			may[ls.String()] = true
 			for i := r.SampleStart; i < r.SampleEnd; i++ {
-				if t.flat[n][i].values[c] != 0 && !t.deleted(ls, r.Time) {
+				if t.flat[n][i].values[c] != 0 {
 					must[ls.String()] = true
 				}
 			}
