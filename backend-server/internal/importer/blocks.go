@@ -258,6 +258,9 @@ func (i *blockImport) finish(ctx context.Context, f *foreignBlock, c *converter,
 	i.res.Profiles += done.Profiles
 	i.res.Blocks += len(made)
 	i.res.From, i.res.To = i.res.From+f.size, i.res.To+size
+	if c.odd > 0 {
+		i.o.Log("block %s/%s: the values of %d profiles do not come to what is stated; they were imported as they are", f.tenant, f.id, c.odd)
+	}
 	if c.empty+c.negative > 0 {
 		i.o.Log("block %s/%s: left out were %d profiles without samples and %d samples with negative values", f.tenant, f.id, c.empty, c.negative)
 	}

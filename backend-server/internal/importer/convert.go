@@ -44,6 +44,8 @@ type converter struct {
 	tallies []tally // by series of the spool
 	// Left out: profiles without any sample, and samples with negative values.
 	empty, negative int64
+	// odd are profiles whose values do not come to what is stated.
+	odd int64
 
 	samples []sample
 	spans   []query.SpanSample
@@ -89,6 +91,9 @@ func (c *converter) add(p *pyroblock.Profile) error {
 		return err
 	}
 	c.collect(p, s)
+	if p.Stated != 0 && p.Stated != p.Sum() {
+		c.odd++
+	}
 	if len(c.samples) == 0 {
 		c.empty++
 		return nil

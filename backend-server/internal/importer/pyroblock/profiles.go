@@ -22,6 +22,15 @@ type Profile struct {
 	Traces [][16]byte
 }
 
+// Sum is the sum of the values as a block states it.
+func (p *Profile) Sum() uint64 {
+	n := uint64(0)
+	for _, v := range p.Values {
+		n += uint64(v)
+	}
+	return n
+}
+
 // Profiles calls fn for every profile: by series, then by time.
 func (b *Block) Profiles(fn func(*Profile) error) error {
 	p := new(Profile)

@@ -1,6 +1,7 @@
 package pyroblock
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,9 @@ func openTable(name, path string, columns, optional []string) (t *table, err err
 
 func newTable(name string, r io.ReaderAt, size int64, columns, optional []string) (t *table, err error) {
 	defer recovered(name, &err)
+	if err := checkFooter(name, r, size); err != nil {
+		return nil, err
+	}
 	file, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "%s: %w", name, err)
@@ -135,8 +139,8 @@ func (t *table) rowsOf(g parquet.RowGroup, first, n int64, fn func(values [][]pa
 	values := make([][]parquet.Value, len(t.columns))
 	for n > 0 {
 		got, err := rows.ReadRows(t.batch[:min(n, rowsAtOnce)])
-		if got == 0 && err != nil {
-			return fault.New(fault.Corrupt, "%s: %d rows are missing: %w", t.name, n, err)
+		if got == 0 {
+			return fault.New(fault.Corrupt, "%s: %d rows are missing: %w", t.name, n, cmp.Or(err, io.ErrNoProgress))
 		}
 		for _, row := range t.batch[:got] {
 			t.pick(row, values)
