@@ -118,9 +118,6 @@ func (p *picked) Select(context.Context, ...*labels.Matcher) ([]query.Series, er
 	return slices.Clone(p.series), nil
 }
 
-// Distant implements query.Distant.
-func (p *picked) Distant() bool { return query.IsDistant(p.Queryable) }
-
 // Scan implements query.Queryable.
 func (p *picked) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
 	return p.scan(ctx, req, func(row *query.Row, part int) error {

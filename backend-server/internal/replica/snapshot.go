@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
 
@@ -33,6 +34,7 @@ type unit struct {
 	growing bool
 	series  []query.Series // selected, sorted by rows
 	entries []Entry
+	lineage []ulid.ULID // that entries speak of
 	// parts are the windows of each row series, sorted by row series and window.
 	parts []part
 }
@@ -79,7 +81,7 @@ func (d *Digester) Take(ctx context.Context, units []query.Queryable, sel Select
 		// block was cut from.
 		if u != nil {
 			s.units = append(s.units, u)
-			s.shown = append(s.shown, Unit{Origin: u.Origin(), Entries: u.entries})
+			s.shown = append(s.shown, Unit{Origin: u.Origin(), Lineage: u.lineage, Entries: u.entries})
 		}
 	}
 	return s, nil
@@ -107,7 +109,43 @@ func (d *Digester) take(ctx context.Context, q query.Queryable, sel Selection) (
 		return nil, err
 	}
 	u.enter(parts)
-	return u, nil
+	return u, u.descend(ctx)
+}
+
+// descend tells the entries of counters which databases had just these rows.
+func (u *unit) descend(ctx context.Context) error {
+	q, ok := u.Queryable.(query.Descended)
+	if !ok || !slices.ContainsFunc(u.entries, func(e Entry) bool { return e.Counter }) {
+		return nil
+	}
+	set := make([]bool, len(u.entries))
+	for from := 0; from < len(u.parts); {
+		to := from
+		for to < len(u.parts) && u.parts[to].rowsKey == u.parts[from].rowsKey {
+			to++
+		}
+		sources, masks, err := q.Lineage(ctx, u.parts[from].partition, []uint32{u.parts[from].rows})
+		if err != nil || len(sources) == 0 {
+			return err
+		}
+		u.lineage = sources
+		for _, p := range u.parts[from:to] {
+			for _, e := range p.entries {
+				if entry := &u.entries[e]; !set[e] {
+					entry.Lineage, set[e] = masks[0], true
+				} else {
+					entry.Lineage &= masks[0]
+				}
+			}
+		}
+		from = to
+	}
+	for i := range u.entries {
+		if !u.entries[i].Counter {
+			u.entries[i].Lineage = 0
+		}
+	}
+	return nil
 }
 
 // digestedPart is a part with the digest of its rows.
@@ -138,7 +176,7 @@ func (u *unit) enter(parts []digestedPart) {
 		}
 		for ; at < len(u.series) && (rowsKey{u.series[at].Partition, u.series[at].Rows}) == key; at++ {
 			ls := u.series[at].Labels
-			name, counter := seriesOf(ls), profile.IsCounter(ls, ls.Get(profile.LabelType))
+			name, counter := SeriesOf(ls), profile.IsCounter(ls, ls.Get(profile.LabelType))
 			for n, p := range parts[i:end] {
 				e := u.entry(index, Entry{Series: name, Window: p.window, Counter: counter})
 				u.entries[e].merge(p.digest)
@@ -217,15 +255,23 @@ func (s *Snapshot) Rows(ctx context.Context, refs []Ref) ([][]Row, error) {
 		}
 		byUnit[r.Unit][r.Entry] = i
 	}
+	asked := make([]query.Queryable, 0, len(byUnit))
+	for n := range byUnit {
+		asked = append(asked, s.units[n])
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(query.AtOnce(asked...))
 	for n, wanted := range byUnit {
-		if err := s.units[n].rows(ctx, wanted, out); err != nil {
-			return nil, err
-		}
+		g.Go(func() error { return s.units[n].rows(ctx, wanted, out) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-// rows adds the rows of entries to out, where wanted says.
+// rows adds the rows of entries to out, where wanted says. An entry is of one
+// partition.
 func (u *unit) rows(ctx context.Context, wanted map[int]int, out [][]Row) error {
 	keys := map[uint32][]uint32{}
 	for _, p := range u.parts {
@@ -233,19 +279,23 @@ func (u *unit) rows(ctx context.Context, wanted map[int]int, out [][]Row) error 
 			keys[p.partition] = append(keys[p.partition], p.rows)
 		}
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(query.AtOnce(u))
 	for partition, rows := range keys {
 		req := query.ScanRequest{Partition: partition, Rows: slices.Compact(rows), Range: u.in, TotalsOnly: true}
-		err := u.scan(ctx, req, func(row *query.Row, p int) error {
-			for _, e := range u.parts[p].entries {
-				if i, ok := wanted[e]; ok {
-					out[i] = append(out[i], Row{row.ID, row.Time, row.Total})
+		g.Go(func() error {
+			return u.scan(ctx, req, func(row *query.Row, p int) error {
+				for _, e := range u.parts[p].entries {
+					if i, ok := wanted[e]; ok {
+						out[i] = append(out[i], Row{row.ID, row.Time, row.Total})
+					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	return g.Wait()
 }
+
+// Distant implements query.Distant.
+func (u *unit) Distant() bool { return query.IsDistant(u.Queryable) }

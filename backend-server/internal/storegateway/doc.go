@@ -6,6 +6,12 @@
 // reads it, which a query does not do when it finds the same block on local
 // disk. Blocks that nobody has read for a while are closed.
 //
+// The bucket is far away: a read takes as long as reading megabytes more. So a
+// block is a block.Far, all that a question needs is read at once, and what is
+// read again whenever a block is opened anew is kept nearby, see package cache.
+// What opened blocks have decoded stays until it is more than the limit; those
+// not asked for the longest let go of it first.
+//
 // Invariants:
 //
 //	G1  until the bucket has been listed once, views fail: an answer without
