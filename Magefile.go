@@ -39,6 +39,9 @@ func Fuzz(ctx context.Context) error { return dev.Fuzz(ctx) }
 // Bench runs the benchmarks of the code and of the whole server, see HEARTH_BENCH_… in tools/dev/bench.go.
 func Bench(ctx context.Context) error { return dev.Bench(ctx) }
 
+// Acceptance runs the server on every object store there is, each as a real process; see backend-server/tests/stores.
+func Acceptance(ctx context.Context) error { return dev.Acceptance(ctx) }
+
 // E2E builds everything and runs the browser tests.
 func E2E(ctx context.Context) error {
 	if err := dev.Build(ctx); err != nil {

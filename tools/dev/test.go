@@ -149,6 +149,20 @@ func goTests(ctx context.Context) error {
 	return run(ctx, "go", "test", "-timeout=15m", "./...")
 }
 
+// Acceptance runs the tests of all object stores; HEARTH_TEST_STORES may name
+// fewer. What a store needs is downloaded, except Swift.
+func Acceptance(ctx context.Context) error {
+	stores := os.Getenv("HEARTH_TEST_STORES")
+	if stores == "" {
+		stores = "all"
+	}
+	if _, err := exec.LookPath("swift-proxy-server"); err != nil && (stores == "all" || strings.Contains(stores, "swift")) {
+		fmt.Printf("\n!! OPENSTACK SWIFT IS NOT INSTALLED: it is NOT tested; apt-get install swift-proxy swift-account swift-container swift-object\n\n")
+	}
+	return runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES="+stores), "go", "test", "-count=1", "-timeout=30m", "-v",
+		"-run=^(TestStores|TestEveryStore)$", "./backend-server/tests/stores", "./backend-server/tests")
+}
+
 // partitionTested says loudly if goTests has left out a test that needs network
 // namespaces, since go test says nothing of what a package that passes skips.
 func partitionTested(ctx context.Context) error {

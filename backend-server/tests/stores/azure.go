@@ -19,7 +19,7 @@ var azuriteKey = base64.StdEncoding.EncodeToString([]byte("the key of the accoun
 
 func startAzure(ctx context.Context, t testing.TB) Store {
 	t.Helper()
-	dir := cached(t, "azurite-"+azuriteVersion, func(dir string) error {
+	dir := cached(ctx, t, "azurite-"+azuriteVersion, func(dir string) error {
 		return command(ctx, nil, "npm", "install", "--prefix", dir, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "azurite@"+azuriteVersion)
 	})
 	address, port := freeAddress(t)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 )
 
 // freeAddress returns a loopback address that nobody listens on.
@@ -85,7 +87,7 @@ func serve(t testing.TB, address string, env []string, argv ...string) {
 
 // cached returns a folder that is filled once: make gets a new one, which
 // becomes the cached one if it succeeds.
-func cached(t testing.TB, name string, make func(dir string) error) string {
+func cached(ctx context.Context, t testing.TB, name string, make func(dir string) error) string {
 	t.Helper()
 	root, err := os.UserCacheDir()
 	require.NoError(t, err)
@@ -95,17 +97,36 @@ func cached(t testing.TB, name string, make func(dir string) error) string {
 		return dir
 	}
 	require.NoError(t, os.MkdirAll(root, 0o755))
+	defer alone(ctx, t, filepath.Join(root, name+".lock"))()
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
 	fresh, err := os.MkdirTemp(root, "."+name+"-")
 	require.NoError(t, err)
 	if err := make(fresh); err != nil {
 		_ = os.RemoveAll(fresh)
 		unavailable(t, name, err)
 	}
-	if err := os.Rename(fresh, dir); err != nil {
-		_ = os.RemoveAll(fresh) // another test was faster
-	}
-	require.DirExists(t, dir)
+	require.NoError(t, os.Rename(fresh, dir))
 	return dir
+}
+
+// alone waits until no other test process gets the same thing, and returns
+// what lets the next one go on.
+func alone(ctx context.Context, t testing.TB, file string) (done func()) {
+	t.Helper()
+	for {
+		lock, err := filelock.Acquire(file)
+		if err == nil {
+			return func() { _ = lock.Release() }
+		}
+		require.ErrorIs(t, err, filelock.ErrHeld)
+		select {
+		case <-ctx.Done():
+			unavailable(t, filepath.Base(file), ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // unavailable ends a test whose store cannot be had.
@@ -131,7 +152,7 @@ func command(ctx context.Context, env []string, argv ...string) error {
 func goProgram(ctx context.Context, t testing.TB, pkg, version string) string {
 	t.Helper()
 	name := filepath.Base(pkg)
-	dir := cached(t, name+"-"+version, func(dir string) error {
+	dir := cached(ctx, t, name+"-"+version, func(dir string) error {
 		return command(ctx, []string{"GOBIN=" + dir, "GOFLAGS="}, "go", "install", pkg+"@"+version)
 	})
 	return filepath.Join(dir, name)
