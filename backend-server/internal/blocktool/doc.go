@@ -18,5 +18,6 @@
 //
 //	place.go   where blocks lie          verify.go, rows.go   what is wrong
 //	list.go    the blocks of tenants     inspect.go           what is in one
-//	export.go  profiles as pprof         pick.go              each of them once
+//	export.go  profiles as pprof         pick.go, slim.go     each once, no more
+//	                                                          symbols than needed
 package blocktool

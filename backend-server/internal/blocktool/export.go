@@ -139,7 +139,11 @@ func sources(series []query.Series) []*source {
 		src.columns = append(src.columns, column{s, profile.ValueType{Type: s.Labels.Get(profile.LabelType), Unit: s.Labels.Get(profile.LabelUnit)}})
 	}
 	for _, src := range out {
+		// What profilers put last is what tools show first: the scaled type.
 		slices.SortFunc(src.columns, func(a, b column) int {
+			if a.Scaled != b.Scaled {
+				return map[bool]int{false: -1, true: 1}[a.Scaled]
+			}
 			return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Rows, b.Rows))
 		})
 	}
