@@ -40,8 +40,10 @@ var layers = map[string]int{
 	internal + "/catalog":       2,
 	internal + "/compactor":     3,
 	internal + "/storegateway":  3,
+	internal + "/blocktool":     3,
 	internal + "/transport":     4,
 	internal + "/app":           5,
+	internal + "/importer":      5,
 	backend + "/server":         5,
 	backend:                     6,
 }
