@@ -8,6 +8,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/thanos-io/objstore"
@@ -72,7 +73,7 @@ func uploadFile(ctx context.Context, bkt objstore.Bucket, b Block, f File) error
 	if !checked.done {
 		return fault.New(fault.Corrupt, "the store took %d of %d bytes", checked.n, f.Size)
 	}
-	attrs, err := bkt.Attributes(ctx, name)
+	attrs, err := written(ctx, bkt, name)
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
@@ -82,6 +83,32 @@ func uploadFile(ctx context.Context, bkt objstore.Bucket, b Block, f File) error
 	return nil
 }
 
+// Some stores take a moment to show what was written.
+const (
+	lookAgain = 20 * time.Millisecond // doubled each time
+	looks     = 8                     // five seconds altogether
+)
+
+// written returns the attributes of an object that has just been uploaded.
+func written(ctx context.Context, bkt objstore.Bucket, name string) (objstore.ObjectAttributes, error) {
+	for pause, n := lookAgain, 1; ; pause, n = 2*pause, n+1 {
+		attrs, err := bkt.Attributes(ctx, name)
+		if err == nil || !bkt.IsObjNotFoundErr(err) || n == looks {
+			return attrs, err
+		}
+		select {
+		case <-ctx.Done():
+			return attrs, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// relyFor is how old an object may be that an upload relies on. What is left of
+// an upload that nobody goes on with is removed some time later (package
+// compactor), and must not be while somebody does.
+const relyFor = 12 * time.Hour
+
 // complete reports whether the object is there with f's size and checksum.
 func complete(ctx context.Context, bkt objstore.Bucket, name string, f File) (bool, error) {
 	attrs, err := bkt.Attributes(ctx, name)
@@ -90,7 +117,7 @@ func complete(ctx context.Context, bkt objstore.Bucket, name string, f File) (bo
 		return false, nil
 	case err != nil:
 		return false, err
-	case attrs.Size != f.Size:
+	case attrs.Size != f.Size || time.Since(attrs.LastModified) > relyFor:
 		return false, nil
 	}
 	r, err := bkt.Get(ctx, name)

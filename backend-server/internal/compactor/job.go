@@ -1,10 +1,12 @@
 package compactor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
@@ -38,6 +41,8 @@ type job struct {
 	// Of the profiles chosen: what stands for them, how many they are, and of
 	// how many they were chosen.
 	version       [2]uint64
+	lineage       []ulid.ULID
+	masks         map[replica.Series]uint64
 	chosen, shown uint64
 }
 
@@ -143,8 +148,34 @@ func (j *job) choose(ctx context.Context) ([]query.Queryable, error) {
 	}
 	j.version[0], j.version[1] = choice.Version()
 	j.chosen, j.shown = choice.Profiles()
+	j.descend(choice.Lineage())
 	return snapshot.Pick(choice.Picks()[0])
 }
+
+// descend makes masks of the databases that counters are of. Where there are
+// more than a mask can hold, the ones met most often are in it.
+func (j *job) descend(byCounter map[replica.Series][]ulid.ULID) {
+	times := map[ulid.ULID]int{}
+	for _, list := range byCounter {
+		for _, id := range list {
+			times[id]++
+		}
+	}
+	j.lineage = slices.SortedFunc(maps.Keys(times), func(a, b ulid.ULID) int {
+		return cmp.Or(cmp.Compare(times[b], times[a]), a.Compare(b))
+	})
+	j.lineage = j.lineage[:min(len(j.lineage), query.MaxLineage)]
+	j.masks = make(map[replica.Series]uint64, len(byCounter))
+	for s, list := range byCounter {
+		for _, id := range list {
+			if i := slices.Index(j.lineage, id); i >= 0 {
+				j.masks[s] |= 1 << i
+			}
+		}
+	}
+}
+
+func (j *job) mask(ls labels.Labels) uint64 { return j.masks[replica.SeriesOf(ls)] }
 
 // write makes the outputs on the local disk.
 func (j *job) write(ctx context.Context, units []query.Queryable) error {
@@ -159,7 +190,7 @@ func (j *job) write(ctx context.Context, units []query.Queryable) error {
 		}
 	})
 	for i := range shards {
-		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression})
+		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression, Lineage: j.mask})
 		if err != nil {
 			return err
 		}
@@ -168,7 +199,7 @@ func (j *job) write(ctx context.Context, units []query.Queryable) error {
 		}
 	}
 	for i, m := range j.outputs {
-		m.Compaction = &block.Compaction{Job: j.id, Inputs: inputIDs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Applied: j.rules.applied(m.TimeRange())}
+		m.Compaction = &block.Compaction{Job: j.id, Inputs: inputIDs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Lineage: j.lineage, Applied: j.rules.applied(m.TimeRange())}
 		raw, err := m.Marshal()
 		if err != nil {
 			return err

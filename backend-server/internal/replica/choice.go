@@ -32,8 +32,9 @@ type group struct {
 
 // holder is what one source has of it.
 type holder struct {
-	source int // rank
-	at     []place
+	source  int // rank
+	at      []place
+	lineage []ulid.ULID // of a counter
 	Digest
 }
 
@@ -48,6 +49,7 @@ type settled struct {
 	whole int // index of the holder of which all is taken
 	// extra are IDs taken from others, by index of the holder; ascending.
 	extra map[int][]uint64
+	agree []ulid.ULID // of a counter: databases that have had just this
 	Digest
 }
 
@@ -71,7 +73,12 @@ func NewChoice(stores [][]Unit) *Choice {
 			}
 			g := &c.groups[at]
 			g.counter = g.counter || entry.Counter
-			g.add(ranks[unit.Source], place{u.store, Ref{u.Unit, e}}, entry.Digest)
+			h := g.holder(ranks[unit.Source])
+			h.at = append(h.at, place{u.store, Ref{u.Unit, e}})
+			h.merge(entry.Digest)
+			if g.counter {
+				h.descend(unit, entry.Lineage)
+			}
 		}
 	}
 	c.settle()
@@ -126,41 +133,43 @@ func (c *Choice) rank(units []place) map[ulid.ULID]int {
 	return ranks
 }
 
-func (g *group) add(source int, at place, d Digest) {
+// holder returns what a source has of the group, which is made if need be.
+func (g *group) holder(source int) *holder {
 	i, ok := slices.BinarySearchFunc(g.holders, source, func(h holder, s int) int { return cmp.Compare(h.source, s) })
 	if !ok {
 		g.holders = slices.Insert(g.holders, i, holder{source: source})
 	}
-	g.holders[i].at = append(g.holders[i].at, at)
-	g.holders[i].merge(d)
+	return &g.holders[i]
 }
 
 // settle chooses wherever sources agree.
 func (c *Choice) settle() {
 	c.settled = make([]settled, len(c.groups))
-	from, disputed := map[Series]int{}, map[Series]bool{} // of counters
-	for i, g := range c.groups {
+	counters := map[Series][]int{}
+	var order []Series
+	for i := range c.groups {
+		g := &c.groups[i]
 		c.settled[i].Digest = g.holders[0].Digest
-		differ := slices.ContainsFunc(g.holders, func(h holder) bool { return h.Digest != g.holders[0].Digest })
-		if !g.counter {
-			if differ {
-				c.open = append(c.open, i)
+		if g.counter {
+			key := c.order[i].Series
+			if counters[key] == nil {
+				order = append(order, key)
 			}
-			continue
-		}
-		// A row of one source may reach into a window that another was chosen for.
-		key, first := c.order[i].Series, g.holders[0].source
-		if before, ok := from[key]; differ || ok && before != first {
-			disputed[key] = true
-		}
-		from[key] = first
-	}
-	// What one window of a counter takes from whom bears upon the others.
-	for i, g := range c.groups {
-		if g.counter && disputed[c.order[i].Series] {
+			counters[key] = append(counters[key], i)
+		} else if g.differ() {
 			c.open = append(c.open, i)
 		}
 	}
+	for _, key := range order {
+		if windows := counters[key]; c.disputed(windows) {
+			c.open = append(c.open, windows...)
+		}
+	}
+}
+
+// differ reports whether sources say different things of the group.
+func (g *group) differ() bool {
+	return slices.ContainsFunc(g.holders, func(h holder) bool { return h.Digest != g.holders[0].Digest })
 }
 
 // Ask returns the entries, by store, whose rows have to be known. If there are

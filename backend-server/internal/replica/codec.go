@@ -11,12 +11,12 @@ import (
 
 // The encodings below are for processes of a cluster, which may be of two
 // versions. Each begins with the version of its format.
-const codecVersion = 1
+const codecVersion = 2
 
 // Sizes of the smallest encoded things, in bytes.
 const (
-	leastUnit  = 3*len(ulid.ULID{}) + 1
-	leastEntry = 8 + 8 + 1 + 1 + 1 + 8
+	leastUnit  = 3*len(ulid.ULID{}) + 2
+	leastEntry = 8 + 8 + 1 + 1 + 1 + 1 + 8
 	leastRow   = 8 + 1 + 1
 	leastPick  = 1 + 1 + 1
 	leastRef   = 2
@@ -43,12 +43,16 @@ func AppendUnits(dst []byte, units []Unit) []byte {
 	for i := range units {
 		u := &units[i]
 		dst = append(append(append(dst, u.ID[:]...), u.Parent[:]...), u.Source[:]...)
+		dst = binary.AppendUvarint(dst, uint64(len(u.Lineage)))
+		for _, id := range u.Lineage {
+			dst = append(dst, id[:]...)
+		}
 		dst = binary.AppendUvarint(dst, uint64(len(u.Entries)))
 		for _, e := range u.Entries {
 			dst = binary.BigEndian.AppendUint64(dst, e.Series.Hi)
 			dst = binary.BigEndian.AppendUint64(dst, e.Series.Lo)
 			dst = binary.AppendVarint(dst, e.Window)
-			dst = append(dst, flag(e.Counter))
+			dst = binary.AppendUvarint(append(dst, flag(e.Counter)), e.Lineage)
 			dst = binary.AppendUvarint(dst, e.Count)
 			dst = binary.BigEndian.AppendUint64(dst, e.Sum)
 		}
@@ -72,10 +76,16 @@ func DecodeUnits(b []byte) ([]Unit, error) {
 		copy(u.ID[:], c.Take(uint64(len(u.ID))))
 		copy(u.Parent[:], c.Take(uint64(len(u.Parent))))
 		copy(u.Source[:], c.Take(uint64(len(u.Source))))
+		if n := c.Count(len(ulid.ULID{})); n > 0 {
+			u.Lineage = make([]ulid.ULID, n)
+		}
+		for n := range u.Lineage {
+			copy(u.Lineage[n][:], c.Take(uint64(len(ulid.ULID{}))))
+		}
 		u.Entries = make([]Entry, c.Count(leastEntry))
 		for n := range u.Entries {
 			u.Entries[n] = Entry{
-				Series: Series{c.Uint64(), c.Uint64()}, Window: c.Varint(), Counter: c.Byte() != 0,
+				Series: Series{c.Uint64(), c.Uint64()}, Window: c.Varint(), Counter: c.Byte() != 0, Lineage: c.Uvarint(),
 				Digest: Digest{Count: c.Uvarint(), Sum: c.Uint64()},
 			}
 		}

@@ -57,10 +57,10 @@ func FuzzDecodePicks(f *testing.F) {
 
 // TestRefusals have messages that say what is wrong.
 func TestRefusals(t *testing.T) {
-	_, err := replica.DecodeUnits([]byte{2, 0})
-	require.EqualError(t, err, "units: version 2; this process knows 1")
+	_, err := replica.DecodeUnits([]byte{3, 0})
+	require.EqualError(t, err, "units: version 3; this process knows 2")
 	_, err = replica.DecodePicks(append(replica.AppendPicks(nil, nil), 0))
 	require.EqualError(t, err, "picks: 1 bytes follow the end")
-	_, err = replica.DecodeRefs([]byte{1, 9, 0, 0})
+	_, err = replica.DecodeRefs([]byte{2, 9, 0, 0})
 	require.EqualError(t, err, "references: 9 entries in 2 bytes")
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/cespare/xxhash/v2"
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
@@ -18,9 +19,9 @@ func windowOf(t profile.UnixMilli) int64 { return query.WindowOf(t) }
 // Series stands for a series of one profile type: a hash of its labels.
 type Series struct{ Hi, Lo uint64 }
 
-// seriesOf returns what stands for labels, those of the profile type included.
+// SeriesOf returns what stands for labels, those of the profile type included.
 // It is the same in all processes and versions.
-func seriesOf(ls labels.Labels) Series {
+func SeriesOf(ls labels.Labels) Series {
 	var h xxhash.Digest
 	h.ResetWithSeed(seriesSeed)
 	ls.Range(func(l labels.Label) {
@@ -53,6 +54,8 @@ func mix(x uint64) uint64 { return query.Mix(x) }
 // Unit is what a store says of a head or a block that a question concerns.
 type Unit struct {
 	query.Origin
+	// Lineage are the databases that masks of entries speak of.
+	Lineage []ulid.ULID
 	Entries []Entry
 }
 
@@ -61,6 +64,9 @@ type Entry struct {
 	Series  Series
 	Window  int64
 	Counter bool // see profile.IsCounter
+	// Lineage says, of a counter, which databases had just these rows, and those
+	// of the unit's other windows; see query.Descended.
+	Lineage uint64
 	Digest
 }
 

@@ -39,6 +39,7 @@ func (w *writer) writeSeries(ctx context.Context, s *source, rows sourceSeries, 
 			return false, err
 		}
 	}
+	w.noteLineage(rows.series)
 	for _, one := range rows.series {
 		w.series = append(w.series, indexedSeries{one.Labels, number, one.Scaled})
 	}

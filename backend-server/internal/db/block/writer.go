@@ -25,8 +25,9 @@ type Input interface {
 type Options struct {
 	// Compression of the columns. Default: zstd.
 	Compression table.Compression
-	// Compaction goes into the meta file.
-	Compaction *Compaction
+	// Lineage returns the mask of a series, see query.Descended; nil for a block
+	// that is not made of others.
+	Lineage func(labels.Labels) uint64
 }
 
 // Write makes a block of the rows of in within r, in the directory dir, which
@@ -57,7 +58,7 @@ func write(ctx context.Context, fsys vfs.FS, dir string, id ulid.ULID, in Input,
 	if err != nil {
 		return nil, fmt.Errorf("block data: %w", err)
 	}
-	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, Source: in.Origin().Source, MinTime: r.End, MaxTime: r.Start, Compaction: o.Compaction}
+	meta := &Meta{Version: Version, ID: id, Parent: in.Origin().ID, Source: in.Origin().Source, MinTime: r.End, MaxTime: r.Start}
 	if meta.Parent == id {
 		meta.Parent = ulid.ULID{}
 	}
@@ -115,6 +116,7 @@ type writer struct {
 	rowSeries  []rowSeriesCounts
 	series     []indexedSeries
 	digests    []query.RowsDigest
+	lineage    []uint64 // of each row series
 
 	peak int // memory of its own, at most
 }
