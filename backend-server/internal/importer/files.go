@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/blocktool"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile/pprof"
@@ -25,7 +26,7 @@ type found struct {
 }
 
 // find lists the regular files below folders, or the files that are named
-// themselves. Hidden ones do not count.
+// themselves. Hidden ones do not count, nor does what an export says of its files.
 func find(ctx context.Context, roots, levels []string) ([]found, error) {
 	var out []found
 	for _, root := range roots {
@@ -41,7 +42,7 @@ func find(ctx context.Context, roots, levels []string) ([]found, error) {
 					return fs.SkipDir
 				}
 				return nil
-			case d.IsDir():
+			case d.IsDir(), path != root && d.Name() == blocktool.IndexFile:
 				return nil
 			}
 			info, err := os.Stat(path)
