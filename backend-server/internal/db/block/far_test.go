@@ -303,3 +303,28 @@ func TestFarPartsOfRows(t *testing.T) {
 		}
 	}
 }
+
+// nearby is a block in memory that is read as what is far away.
+type nearby struct{ memorySource }
+
+func (n nearby) ReadAgain(ctx context.Context, name string, p []byte, off int64) error {
+	return n.ReadAt(ctx, name, p, off)
+}
+
+func (nearby) Reserve(context.Context, int64) (func(), error) { return func() {}, nil }
+
+// Damage is found from far away too.
+func TestFarDamage(t *testing.T) {
+	data, meta := summedBlock(t)
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 30 {
+		broken := append(memorySource(nil), data...)
+		broken[rng.IntN(len(broken))] ^= byte(1 + rng.IntN(255))
+		b, err := block.Open(t.Context(), meta, nearby{broken})
+		require.NoError(t, err)
+		requireCorrupt(t, readAll(b))
+	}
+	b, err := block.Open(t.Context(), meta, nearby{data[:len(data)-1]})
+	require.NoError(t, err)
+	requireCorrupt(t, readAll(b))
+}
