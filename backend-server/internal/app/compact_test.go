@@ -39,6 +39,7 @@ type shelf struct {
 	bucket  objstore.Bucket
 	twin    dbtest.Twin
 	rules   compactor.Rules
+	quick   bool
 	ends    time.Time // when all ranges are over
 	gen     *dbtest.Generator
 	sources []*db.DB
@@ -46,10 +47,9 @@ type shelf struct {
 }
 
 // fill makes a shelf in bkt: profiles of some hours, in blocks of an hour.
-func fill(t *testing.T, bkt objstore.Bucket, seed uint64, records int) *shelf {
+func fill(t *testing.T, bkt objstore.Bucket, seed uint64, hours time.Duration, records int) *shelf {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 7))
-	const hours = 14
 	s := &shelf{gen: &dbtest.Generator{Rng: rng, Start: epoch, Length: (hours * time.Hour).Milliseconds(), Varied: true}, bucket: bkt, ends: time.UnixMilli(int64(epoch)).Add((hours + 48) * time.Hour)}
 	s.twin.Deleted = func(ls labels.Labels, at profile.UnixMilli) bool {
 		return append(s.rules.Stored, s.rules.Retention...).Deletes(ls, at)
@@ -139,7 +139,11 @@ func (s *shelf) compare(t *testing.T, g *storegateway.Gateway, about string) {
 	a := &App{}
 	a.gateway = g
 	q := querier.New(querier.NewAlone(querier.NewEngine(Default().Querier), a.inGateway).Without(a.deleted))
-	for _, typ := range dbtest.Types {
+	types := dbtest.Types
+	if s.quick {
+		types = types[3:5]
+	}
+	for _, typ := range types {
 		for _, r := range []profile.TimeRange{always(), {Start: epoch + 3_000_000, End: epoch + 20_000_000}} {
 			sel := query.Selection{Type: typ, Range: r}
 			answer, err := q.Ask(tenant.With(t.Context(), tenant.Anonymous), &question.Question{Kind: question.Tree, Selection: sel})
@@ -164,9 +168,9 @@ func (s *shelf) blocks(t *testing.T) (out []*block.Meta) {
 			continue
 		}
 		require.NoError(t, err)
-		m, err := block.ReadMeta(raw)
-		require.NoError(t, err)
-		out = append(out, m)
+		if m, err := block.ReadMeta(raw); err == nil { // not what a torn upload has left
+			out = append(out, m)
+		}
 	}
 	return out
 }
@@ -174,7 +178,7 @@ func (s *shelf) blocks(t *testing.T) (out []*block.Meta) {
 // Rounds of a compactor leave a block a day, with every profile once.
 func TestCompactionKeepsEveryProfile(t *testing.T) {
 	for seed := range uint64(4) {
-		s := fill(t, objstore.NewInMemBucket(), seed, 250)
+		s := fill(t, objstore.NewInMemBucket(), seed, 14, 250)
 		before := s.gateway(t)
 		s.compare(t, before, "before")
 		require.Greater(t, len(s.blocks(t)), 30)
@@ -209,7 +213,7 @@ func TestCompactionKeepsEveryProfile(t *testing.T) {
 
 // Small blocks at first, shards by service, and late profiles.
 func TestCompactionInSteps(t *testing.T) {
-	s := fill(t, objstore.NewInMemBucket(), 11, 200)
+	s := fill(t, objstore.NewInMemBucket(), 11, 14, 200)
 	small := func(c *compactor.Config) { c.MaxBlockBytes = 10_000 }
 	begin := time.UnixMilli(int64(epoch))
 	end := s.ends
@@ -238,7 +242,7 @@ func TestCompactionInSteps(t *testing.T) {
 
 // What is deleted is taken out, and nothing else is.
 func TestCompactionTakesOutWhatIsDeleted(t *testing.T) {
-	s := fill(t, objstore.NewInMemBucket(), 21, 250)
+	s := fill(t, objstore.NewInMemBucket(), 21, 14, 250)
 	require.NoError(t, s.compactor(t, s.bucket).Round(t.Context()))
 	s.compare(t, s.gateway(t), "before")
 	s.rules.Stored = deletion.Rules{{
@@ -276,16 +280,16 @@ func TestCompactionTakesOutWhatIsDeleted(t *testing.T) {
 // next one ends what it has begun.
 func TestCompactorDiesAnywhere(t *testing.T) {
 	full := objstore.NewInMemBucket()
-	seen := fill(t, full, 31, 40)
+	seen := fill(t, full, 31, 2, 40)
 	rule := deletion.Rule{
 		ID: ulid.Make(), Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, profile.LabelServiceName, dbtest.Services[1])},
-		Range: profile.TimeRange{Start: epoch, End: epoch + 15_000_000},
+		Range: profile.TimeRange{Start: epoch, End: epoch + 4_000_000},
 	}
 	buckettest.EveryCrash(t, func(t *testing.T, b *buckettest.Bucket) {
 		for name, content := range full.Objects() {
 			require.NoError(t, b.Bucket.Upload(t.Context(), name, reader(content)))
 		}
-		s := &shelf{bucket: b.Bucket, twin: seen.twin, ends: seen.ends, rules: compactor.Rules{Stored: deletion.Rules{rule}}}
+		s := &shelf{bucket: b.Bucket, twin: seen.twin, quick: true, ends: seen.ends, rules: compactor.Rules{Stored: deletion.Rules{rule}}}
 		s.twin.Deleted = func(ls labels.Labels, at profile.UnixMilli) bool { return s.rules.Stored.Deletes(ls, at) }
 		shards := func(c *compactor.Config) { c.MaxBlockBytes = 20_000 }
 		_ = s.compactor(t, b, shards).Round(t.Context()) // it may die
@@ -315,7 +319,7 @@ func TestCompactorDiesAnywhere(t *testing.T) {
 func TestCompactionOverABadBucket(t *testing.T) {
 	for seed := range uint64(6) {
 		truth := objstore.NewInMemBucket()
-		s := fill(t, truth, 40+seed, 60)
+		s := fill(t, truth, 40+seed, 14, 60)
 		lag := []buckettest.Lag{{}, {List: 30}, {Read: 3}, {List: 100, Read: 2}}[seed%4]
 		bad := buckettest.New(truth, lag, buckettest.Sometimes(seed, 0.08), buckettest.Slowly(seed, time.Millisecond))
 		failures := 0
@@ -337,7 +341,7 @@ func TestCompactionOverABadBucket(t *testing.T) {
 
 // A block that is damaged keeps no other from being compacted, and stays.
 func TestCompactionOfADamagedBlock(t *testing.T) {
-	s := fill(t, objstore.NewInMemBucket(), 51, 60)
+	s := fill(t, objstore.NewInMemBucket(), 51, 14, 60)
 	victim := s.blocks(t)[0]
 	name := fmt.Sprintf("%s/blocks/%s/%s", tenant.Anonymous, victim.ID, block.DataFile)
 	raw, err := bucket.Read(t.Context(), s.bucket, name)
