@@ -69,10 +69,17 @@ func TestBlocks(t *testing.T) {
 	requireReal(t, to)
 }
 
-// TestBlocksInterrupted stops the import before each object that it writes, and
-// begins anew.
+// TestBlocksInterrupted stops the import before, within and after each object
+// that it writes, and begins anew.
 func TestBlocksInterrupted(t *testing.T) {
-	from := folder(t, real)
+	dir, at := t.TempDir(), longAgo.UnixMilli()
+	cpu := labels.FromStrings("__profile_type__", cpuType, "service_name", "shop")
+	id := ulid.MustParse("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	pyroblocktest.Write(t, path.Join(dir, tenantID, "phlaredb", id.String()), id, 3, []pyroblocktest.Profile{
+		{UUID: 1, Series: cpu, Millis: at, Samples: map[string]int64{"main;a": 10}},
+		{UUID: 2, Series: cpu, Millis: at + 3600*1000, Samples: map[string]int64{"main;b": 20}},
+	})
+	from := folder(t, dir)
 	buckettest.EveryCrash(t, func(t *testing.T, to *buckettest.Bucket) {
 		var complaints bad
 		o := importer.BlockOptions{MaxStackDepth: 4096, Log: complaints.logf}
@@ -84,7 +91,11 @@ func TestBlocksInterrupted(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, res.Bad)
 		}
-		requireReal(t, to)
+		require.EqualValues(t, 30, sum(t, to, tenantID, cpuType))
+		requireSound(t, to)
+		res, err := importer.Blocks(t.Context(), from, to, o)
+		require.NoError(t, err)
+		require.Equal(t, 1, res.Before)
 	})
 }
 
