@@ -4,15 +4,18 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
+	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
 // delete adds a rule or takes one back, and looks at the version of the data
@@ -98,3 +101,38 @@ func (w *world) listings() {
 		require.Contains(w.t, may, ls)
 	}
 }
+
+// undigested is a unit that has no digests ready, as blocks of earlier versions.
+type undigested struct{ query.Queryable }
+
+// What is remembered of a block is good for the rules that it was read under.
+func TestDigestsAreRememberedByRules(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, 1, map[string]int{})
+	defer w.close()
+	n := w.nodes[0]
+	for range 50 {
+		require.Nil(t, n.db.Append(ctx, []profile.Record{w.gen.Record()}))
+	}
+	w.flush(n)
+	v := n.db.View(everTime)
+	defer v.Release()
+	require.NotEmpty(t, v.Units)
+	units := make([]query.Queryable, len(v.Units))
+	for i, u := range v.Units {
+		units[i] = undigested{u}
+	}
+	half := profile.TimeRange{Start: start, End: start + profile.UnixMilli(w.gen.Length/2)}
+	shown := func(d *replica.Digester, rules deletion.Rules) []replica.Unit {
+		s, err := d.Take(ctx, rules.Over(units), replica.Selection{Range: everTime})
+		require.NoError(t, err)
+		return s.Units()
+	}
+	kept := replica.NewDigester(1 << 20)
+	for _, rules := range []deletion.Rules{nil, {{Range: half}}, {w.rule()}, nil, {{Range: half}}} {
+		require.Equal(t, shown(replica.NewDigester(0), rules), shown(kept, rules), "%v", rules)
+	}
+	require.NotEqual(t, shown(kept, nil), shown(kept, deletion.Rules{{Range: half}}))
+}
+
+var everTime = profile.TimeRange{Start: 0, End: start * 2}
