@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/thanos-io/objstore"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/filelock"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/logging"
@@ -35,7 +36,9 @@ type App struct {
 	tracing  *tracing.Tracing
 	peers    *peers // nil for a process that is alone
 	engine   querier.Engine
-	played   map[string]bool // roles
+	// retention is nil where no role works with the bucket.
+	retention *deletion.Retention
+	played    map[string]bool // roles
 	roleSet
 
 	services []services.Service
@@ -67,6 +70,10 @@ func (a *App) open() error {
 			return err
 		}
 		if err := a.openBucket(); err != nil {
+			return err
+		}
+		var err error
+		if a.retention, err = deletion.NewRetention(a.cfg.Retention, a.registry, a.logger); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,11 @@ func TestTargets(t *testing.T) {
 		flushes, _ := request(t, a, "POST", "/ingester/flush", "")
 		require.Equal(t, slices.Contains([]string{All, Write, Distributor}, target), writes != 404, target)
 		require.Equal(t, slices.Contains([]string{All, Read, QueryFrontend}, target), reads != 404, target)
-		require.Equal(t, !slices.Contains([]string{StoreGateway, QueryScheduler, Backend}, target), flushes != 404, target)
+		require.Equal(t, !slices.Contains([]string{StoreGateway, QueryScheduler, Compactor, Backend}, target), flushes != 404, target)
+		compacts, _ := request(t, a, "POST", "/compactor/run", "")
+		deletes, _ := request(t, a, "GET", "/hearth/v1/deletions", "")
+		require.Equal(t, slices.Contains([]string{All, Compactor, Backend}, target), compacts == 204, target)
+		require.Equal(t, slices.Contains([]string{All, Compactor, Backend}, target), deletes == 200, target)
 		stop()
 	}
 }
@@ -163,10 +167,10 @@ func TestParse(t *testing.T) {
 	require.Equal(t, []string{"querier", "ingester"}, cmd.Config.Target.Values)
 	require.True(t, cmd.Check)
 
-	_, err = Parse([]string{"-target=compactor", "-storage.backend=s3", "-log.level=loud", "-db.max-block-duration=1s", "-nonsense"})
+	_, err = Parse([]string{"-target=ruler", "-storage.backend=tape", "-log.level=loud", "-db.max-block-duration=1s", "-nonsense"})
 	for _, want := range []string{
-		`-target: "compactor" is not allowed; want all, backend, read, write, distributor, ingester, querier, query-frontend, query-scheduler, store-gateway`,
-		`-storage.backend: "s3" is not allowed`, `-log.level: "loud" is not allowed`, `-db.max-block-duration: "1s" is not allowed`,
+		`-target: "ruler" is not allowed; want all, backend, read, write, distributor, ingester, querier, query-frontend, query-scheduler, store-gateway, compactor`,
+		`-storage.backend: "tape" is not allowed`, `-log.level: "loud" is not allowed`, `-db.max-block-duration: "1s" is not allowed`,
 		`-nonsense is not a known flag`,
 	} {
 		require.ErrorContains(t, err, want)

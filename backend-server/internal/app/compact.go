@@ -15,6 +15,7 @@ func (a *App) initCompactor() (services.Service, error) {
 	cfg.Compression = a.cfg.Ingester.Compression
 	deps := compactor.Deps{
 		Bucket: a.bucket, Dir: compactor.Folder(a.cfg.Ingester.DataPath), Shipped: a.shipped,
+		Rules: a.deletionRules, Tidy: a.tidyRules, Audit: a.audit,
 		Registerer: a.registry, Logger: a.logger.With("component", Compactor), Now: time.Now,
 	}
 	if a.peers != nil {
@@ -24,6 +25,7 @@ func (a *App) initCompactor() (services.Service, error) {
 	if a.compactor, err = compactor.New(cfg, deps); err != nil {
 		return nil, err
 	}
+	a.serveDeletions()
 	return a.join(cluster.Compactor, cluster.Role{Service: a.compactor})
 }
 

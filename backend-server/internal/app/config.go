@@ -10,6 +10,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/compactor"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/distributor"
 	"github.com/hearth-profiles/hearth/backend-server/internal/ingester"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/config"
@@ -18,6 +19,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/queryfrontend"
 	"github.com/hearth-profiles/hearth/backend-server/internal/scheduler"
+	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/rpc"
@@ -38,7 +40,9 @@ type Config struct {
 	Cluster       cluster.Config
 	Storage       bucket.Config
 	Ingester      ingester.Config
+	StoreGateway  storegateway.Config
 	Compactor     compactor.Config
+	Retention     deletion.Config
 	Distributor   distributor.Config
 	Limits        distributor.Limits
 	QueryFrontend queryfrontend.Config
@@ -60,7 +64,9 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Cluster.RegisterFlags(f)
 	c.Storage.RegisterFlags(f)
 	c.Ingester.RegisterFlags(f)
+	c.StoreGateway.RegisterFlags(f)
 	c.Compactor.RegisterFlags(f)
+	c.Retention.RegisterFlags(f)
 	c.Distributor.RegisterFlags(f)
 	c.Limits.RegisterFlags(f)
 	c.QueryFrontend.RegisterFlags(f)
@@ -81,7 +87,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, part := range []interface{ Validate() []error }{
-		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.Compactor, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier, &c.Workers,
+		&c.Log, &c.HTTP, &c.RPC, &c.Cluster, &c.Storage, &c.Ingester, &c.StoreGateway, &c.Compactor, &c.Retention, &c.Distributor, &c.Limits, &c.QueryFrontend, &c.Scheduler, &c.Querier, &c.Workers,
 	} {
 		problems = append(problems, part.Validate()...)
 	}

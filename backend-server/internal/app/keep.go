@@ -23,6 +23,7 @@ import (
 const (
 	lockFile  = "LOCK"
 	bucketDir = "bucket"
+	cacheDir  = "store-gateway-cache"
 )
 
 // ErrLocked is in the chain of New's error when another process works on the
@@ -76,7 +77,9 @@ func (a *App) openBucket() error {
 
 func (a *App) initStoreGateway() (services.Service, error) {
 	a.gateway = storegateway.New(storegateway.Deps{
-		Bucket: a.bucket, Registerer: a.registry, Logger: a.logger.With("component", StoreGateway),
+		Bucket: a.bucket, Deletions: a.storedDeletions, Retention: a.tooOld,
+		Config: a.cfg.StoreGateway, CacheDir: filepath.Join(a.cfg.Ingester.DataPath, cacheDir),
+		Registerer: a.registry, Logger: a.logger.With("component", StoreGateway),
 	})
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
 	if a.peers != nil {

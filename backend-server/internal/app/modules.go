@@ -143,5 +143,8 @@ func (a *App) roles() ([]services.Service, error) {
 	for _, s := range byName {
 		out = append(out, s)
 	}
+	if a.retention != nil {
+		out = append(out, services.NewBasicService(nil, a.retention.Watch, nil).WithName("retention"))
+	}
 	return out, nil
 }

@@ -31,10 +31,9 @@ type Deps struct {
 	Owns func(tenantID string) (bool, error)
 	// Rules returns what is deleted of a tenant; nil: nothing.
 	Rules func(ctx context.Context, tenantID string) (Rules, error)
-	// Cap sees to it that a tenant's blocks, those that count, stay below its
-	// size cap, by a new deletion; nil: there is none. It reports whether there
-	// is one.
-	Cap func(ctx context.Context, tenantID string, blocks []*block.Meta) (bool, error)
+	// Tidy is given the blocks that count at the end of a tenant's round, and may
+	// change what is deleted, which the next round then goes by; nil: nothing.
+	Tidy func(ctx context.Context, tenantID string, blocks []*block.Meta, rules Rules) error
 	// Shipped is told of blocks that have arrived in the bucket.
 	Shipped func(ctx context.Context, tenantID string, id ulid.ULID)
 	// Audit is told of blocks that were rewritten, or removed, because of rules.
@@ -168,25 +167,23 @@ func (c *Compactor) tenant(ctx context.Context, tenantID string) error {
 	if err != nil {
 		return fmt.Errorf("deletions: %w", err)
 	}
-	errs := []error{c.markGone(ctx, s, rules), c.work(ctx, s, rules), c.clean(ctx, s)}
+	errs := []error{c.markGone(ctx, s, rules), c.work(ctx, s, rules), c.clean(ctx, s), c.tidy(ctx, s, rules)}
 	c.metrics.blocks.WithLabelValues(tenantID).Set(float64(len(s.set.Counting())))
 	return errors.Join(errs...)
 }
 
-// rules returns what is deleted, after the size cap has been seen to.
 func (c *Compactor) rules(ctx context.Context, s *state) (Rules, error) {
 	if c.deps.Rules == nil {
 		return Rules{}, nil
 	}
-	rules, err := c.deps.Rules(ctx, s.tenant)
-	if err != nil || c.deps.Cap == nil {
-		return rules, err
-	}
-	counting := slices.DeleteFunc(c.free(s), rules.gone)
-	if more, err := c.deps.Cap(ctx, s.tenant, counting); err != nil || !more {
-		return rules, err
-	}
 	return c.deps.Rules(ctx, s.tenant)
+}
+
+func (c *Compactor) tidy(ctx context.Context, s *state, rules Rules) error {
+	if c.deps.Tidy == nil {
+		return nil
+	}
+	return c.deps.Tidy(ctx, s.tenant, slices.DeleteFunc(c.free(s), rules.gone), rules)
 }
 
 // free returns the blocks that count and are not marked.
