@@ -39,6 +39,7 @@ func (rs Rules) over(u query.Queryable) query.Queryable {
 		return u
 	}
 	r := &remains{Queryable: u, rules: rs, known: map[rowsKey][]profile.TimeRange{}}
+	r.ofService, r.ofAny = rs.byService()
 	if can {
 		return growingRemains{r, grows}
 	}
@@ -49,6 +50,9 @@ func (rs Rules) over(u query.Queryable) query.Queryable {
 type remains struct {
 	query.Queryable
 	rules Rules
+	// Indices of rules: of those about one service, by its name, and the others.
+	ofService map[string][]int
+	ofAny     []int
 
 	mu sync.Mutex // guards known
 	// known has, by row series, the times at which rows are deleted, ascending
@@ -114,9 +118,11 @@ func (r *remains) learn(s *query.Series) []profile.TimeRange {
 	key := rowsKey{s.Partition, s.Rows}
 	gone, ok := r.known[key]
 	if !ok {
-		for i := range r.rules {
-			if r.rules[i].Concerns(s.Labels) {
-				gone = append(gone, r.rules[i].Range)
+		for _, some := range [][]int{r.ofAny, r.ofService[s.Labels.Get(profile.LabelServiceName)]} {
+			for _, i := range some {
+				if r.rules[i].Concerns(s.Labels) {
+					gone = append(gone, r.rules[i].Range)
+				}
 			}
 		}
 		gone = apart(gone)

@@ -76,6 +76,25 @@ func matches(ls labels.Labels, ms []*labels.Matcher) bool {
 // everything reports whether the rule is about all series.
 func (r *Rule) everything() bool { return len(r.Matchers) == 0 && len(r.Except) == 0 }
 
+// byService returns the indices of the rules that name one service, by service,
+// and of the others. With many rules, most are about services that a series is
+// not of.
+func (rs Rules) byService() (of map[string][]int, others []int) {
+	of = map[string][]int{}
+	for i := range rs {
+		at := slices.IndexFunc(rs[i].Matchers, func(m *labels.Matcher) bool {
+			return m.Type == labels.MatchEqual && m.Name == profile.LabelServiceName
+		})
+		if at < 0 {
+			others = append(others, i)
+		} else {
+			name := rs[i].Matchers[at].Value
+			of[name] = append(of[name], i)
+		}
+	}
+	return of, others
+}
+
 // Deletes reports whether a profile of a series at a time is deleted.
 func (rs Rules) Deletes(ls labels.Labels, t profile.UnixMilli) bool {
 	return slices.ContainsFunc(rs, func(r Rule) bool { return r.Range.Contains(t) && r.Concerns(ls) })
