@@ -53,6 +53,11 @@ func IsCounter(series labels.Labels, sampleType string) bool {
 		series.Get(LabelName) == "memory" && series.Get(LabelDelta) != "false"
 }
 
+// MayCount reports whether series of the type may be counters.
+func (t Type) MayCount() bool {
+	return t.Name == "memory" && (t.SampleType == "alloc_objects" || t.SampleType == "alloc_space")
+}
+
 // TypeLabels returns series with the labels that name the profile type of the
 // given column added: __profile_type__, __type__, __unit__, __period_type__,
 // __period_unit__.

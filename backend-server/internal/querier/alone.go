@@ -1,8 +1,10 @@
 package querier
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/oklog/ulid/v2"
 
@@ -61,6 +63,7 @@ func (a *Alone) Read(ctx context.Context, tenantID string, q *question.Question)
 	if !q.Kind.Sums() || !q.WantVersion && sources(units) < 2 {
 		return question.Over(ctx, a.engine.Engine, tenantID, units, q)
 	}
+	free, units := apart(units, q)
 	snapshot, err := a.engine.Take(ctx, units, replica.Selection{Matchers: q.RowMatchers(), Range: q.Interval()})
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func (a *Alone) Read(ctx context.Context, tenantID string, q *question.Question)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := question.Over(ctx, a.engine.Engine, tenantID, picked, q)
+	answer, err := question.Over(ctx, a.engine.Engine, tenantID, slices.Concat(free, picked), q)
 	if err == nil && q.WantVersion {
 		answer.Version = version
 	}
@@ -143,13 +146,50 @@ func distinct(units []query.Queryable) []query.Queryable {
 }
 
 // sources counts the databases that units come from. Blocks from before there
-// were sources are of the one that is here.
+// were sources count as one more.
 func sources(units []query.Queryable) int {
 	seen := map[ulid.ULID]bool{}
 	for _, u := range units {
-		if s := u.Origin().Source; s != (ulid.ULID{}) {
-			seen[s] = true
-		}
+		seen[u.Origin().Source] = true
 	}
 	return len(seen)
+}
+
+// apart splits units into those of times of which only one database has
+// something, none of which need be looked at for copies, and the others. Blocks
+// that were compacted are mostly of the first kind: the long past costs nothing.
+// What a running total grew by may reach from one block into another, and
+// versions are made of all there is; then all are others.
+func apart(units []query.Queryable, q *question.Question) (free, others []query.Queryable) {
+	if q.WantVersion || !q.Kind.Typed() || q.Selection.Type.MayCount() {
+		return nil, units
+	}
+	units = slices.Clone(units)
+	window := func(u query.Queryable) (first, last int64) {
+		r := u.TimeRange()
+		return query.WindowOf(r.Start), query.WindowOf(r.End)
+	}
+	slices.SortStableFunc(units, func(a, b query.Queryable) int {
+		x, _ := window(a)
+		y, _ := window(b)
+		return cmp.Compare(x, y)
+	})
+	for len(units) > 0 {
+		_, end := window(units[0])
+		n := 1
+		for ; n < len(units); n++ {
+			first, last := window(units[n])
+			if first > end {
+				break
+			}
+			end = max(end, last)
+		}
+		if sources(units[:n]) == 1 {
+			free = append(free, units[:n]...)
+		} else {
+			others = append(others, units[:n]...)
+		}
+		units = units[n:]
+	}
+	return free, others
 }

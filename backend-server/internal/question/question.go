@@ -55,6 +55,9 @@ func (k Kind) Sums() bool {
 	return k == Tree || k == Profile || k == Series || k == Analyze || k == Count
 }
 
+// Typed reports whether the question is about one profile type.
+func (k Kind) Typed() bool { return k == Tree || k == Profile || k == Series }
+
 // Question is a question that has been checked.
 type Question struct {
 	Kind Kind
