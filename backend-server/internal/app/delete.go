@@ -128,7 +128,7 @@ func (a *App) concernedBlocks(ctx context.Context, tenantID string, r *deletion.
 	var out []admin.Block
 	for _, m := range catalog.NewSet(idx.Blocks...).Counting() {
 		if m.TimeRange().Overlaps(r.Range) && m.MayMatch(r.Matchers) {
-			applied := m.Compaction != nil && slices.Contains(m.Compaction.Applied, r.ID.String())
+			applied := slices.Contains(idx.Cleared[m.ID], r.ID.String()) || m.Compaction != nil && slices.Contains(m.Compaction.Applied, r.ID.String())
 			out = append(out, admin.Block{ID: m.ID, Bytes: m.Size(), Applied: applied})
 		}
 	}

@@ -38,6 +38,8 @@ type Index struct {
 	// Erased are blocks of which deletions have left nothing, and which may be
 	// gone.
 	Erased []Erased `json:"erased,omitempty"`
+	// Cleared says which deletions were found to have no effect on a block.
+	Cleared map[ulid.ULID][]string `json:"cleared,omitempty"`
 }
 
 // Erased is a block of which nothing was left.
@@ -82,6 +84,8 @@ func decodeIndex(raw []byte) (*Index, error) {
 		Written time.Time         `json:"written"`
 		Blocks  []json.RawMessage `json:"blocks"`
 		Erased  []Erased          `json:"erased"`
+
+		Cleared map[ulid.ULID][]string `json:"cleared"`
 	}
 	limited := &io.LimitedReader{R: z, N: maxIndex}
 	if err := json.NewDecoder(limited).Decode(&list); err != nil {
@@ -93,7 +97,7 @@ func decodeIndex(raw []byte) (*Index, error) {
 	if list.Version != version {
 		return nil, fault.New(fault.Corrupt, "version %d; this program reads %d", list.Version, version)
 	}
-	idx := &Index{Version: list.Version, Written: list.Written, Erased: list.Erased}
+	idx := &Index{Version: list.Version, Written: list.Written, Erased: list.Erased, Cleared: list.Cleared}
 	for _, b := range list.Blocks {
 		m, err := block.ReadMeta(b)
 		if err != nil {

@@ -63,8 +63,7 @@ type Compactor struct {
 	metrics  *metrics
 
 	// round is held by a round; the fields below belong to it.
-	round       sync.Mutex
-	unconcerned map[unconcerned]bool
+	round sync.Mutex
 	// damaged are blocks that could not be read, with when they are tried again.
 	damaged map[ulid.ULID]time.Time
 }
@@ -79,7 +78,7 @@ func New(cfg Config, deps Deps) (*Compactor, error) {
 		cfg: cfg, deps: deps, dir: deps.Dir, ranges: ranges,
 		// A job looks at each block once.
 		digester: replica.NewDigester(0), metrics: newMetrics(deps.Registerer),
-		unconcerned: map[unconcerned]bool{}, damaged: map[ulid.ULID]time.Time{},
+		damaged: map[ulid.ULID]time.Time{},
 	}
 	c.Service = services.NewBasicService(c.start, c.run, nil).WithName("compactor")
 	return c, nil
@@ -253,7 +252,7 @@ func (c *Compactor) work(ctx context.Context, s *state, rules Rules) error {
 	for _, t := range tasks {
 		free = slices.DeleteFunc(free, func(m *block.Meta) bool { return slices.Contains(t.blocks, m) })
 	}
-	rewrites, err := c.rewrites(ctx, s.tenant, free, rules)
+	rewrites, err := c.rewrites(ctx, s, free, rules)
 	errs := []error{err}
 	for _, m := range rewrites {
 		tasks = append(tasks, task{[]*block.Meta{m}, "deletions"})

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
@@ -89,21 +87,17 @@ func (r Rules) pending(m *block.Meta) (out deletion.Rules, names []string) {
 }
 
 // rewrites returns the blocks that rules have an effect on. Which rules have
-// none on a block is remembered.
-func (c *Compactor) rewrites(ctx context.Context, tenantID string, blocks []*block.Meta, rules Rules) ([]*block.Meta, error) {
-	if len(c.unconcerned) > maxUnconcerned {
-		clear(c.unconcerned)
-	}
+// none on a block goes into the index.
+func (c *Compactor) rewrites(ctx context.Context, s *state, blocks []*block.Meta, rules Rules) ([]*block.Meta, error) {
 	var out []*block.Meta
 	var errs []error
 	for _, m := range blocks {
 		pending, names := rules.pending(m)
 		for i := range pending {
-			key := unconcerned{m.ID, names[i]}
-			if c.unconcerned[key] {
+			if !m.MayMatch(pending[i].Matchers) || slices.Contains(s.cleared[m.ID], names[i]) {
 				continue
 			}
-			concerned, err := c.concerned(ctx, tenantID, m, &pending[i])
+			concerned, err := c.concerned(ctx, s.tenant, m, &pending[i])
 			if err != nil {
 				errs = append(errs, fmt.Errorf("block %s: %w", m.ID, err))
 				break
@@ -112,26 +106,15 @@ func (c *Compactor) rewrites(ctx context.Context, tenantID string, blocks []*blo
 				out = append(out, m)
 				break
 			}
-			c.unconcerned[key] = true
+			s.cleared[m.ID] = append(s.cleared[m.ID], names[i])
+			s.changed = true
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
-// maxUnconcerned bounds what is remembered, at about 10 MiB.
-const maxUnconcerned = 100_000
-
-// unconcerned is a block on which a rule has no effect.
-type unconcerned struct {
-	block ulid.ULID
-	rule  string
-}
-
 // concerned reports whether a block has series that a rule is about.
 func (c *Compactor) concerned(ctx context.Context, tenantID string, m *block.Meta, rule *deletion.Rule) (bool, error) {
-	if !m.MayMatch(rule.Matchers) {
-		return false, nil
-	}
 	b, err := block.Open(ctx, m, bucket.NewSource(c.deps.Bucket, tenantID, m.ID))
 	if err != nil {
 		return false, err

@@ -3,6 +3,7 @@ package compactor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type state struct {
 	partial []ulid.ULID
 	// erased are blocks of which nothing was left lately.
 	erased []catalog.Erased
+	// cleared are the rules that were found to have no effect on a block.
+	cleared map[ulid.ULID][]string
 	// changed says that the set is not what the index has.
 	changed bool
 }
@@ -35,11 +38,14 @@ const metaReads = 16
 // load learns what the bucket has of a tenant. A listing may lag: a block that
 // only the index has is looked for by its name.
 func (c *Compactor) load(ctx context.Context, tenantID string) (*state, error) {
-	s := &state{tenant: tenantID, set: catalog.NewSet(), marks: map[ulid.ULID]catalog.Mark{}}
+	s := &state{tenant: tenantID, set: catalog.NewSet(), marks: map[ulid.ULID]catalog.Mark{}, cleared: map[ulid.ULID][]string{}}
 	indexed := catalog.NewSet()
 	switch idx, err := catalog.ReadIndex(ctx, c.deps.Bucket, tenantID); {
 	case err == nil:
 		indexed, s.erased = catalog.NewSet(idx.Blocks...), idx.Erased
+		if idx.Cleared != nil {
+			s.cleared = idx.Cleared
+		}
 	case fault.Is(err, fault.Corrupt):
 		c.deps.Logger.Error("the index of a tenant cannot be read; it is made anew", "tenant", tenantID, "err", err)
 	case !fault.Is(err, fault.NotFound):
@@ -153,7 +159,8 @@ func (c *Compactor) writeIndex(ctx context.Context, s *state) error {
 	}
 	now := c.deps.Now().UTC()
 	s.erased = slices.DeleteFunc(s.erased, func(e catalog.Erased) bool { return now.Sub(e.At) > erasedFor })
-	idx := catalog.Index{Written: now, Blocks: s.set.All(), Erased: s.erased}
+	maps.DeleteFunc(s.cleared, func(id ulid.ULID, _ []string) bool { return s.set.Get(id) == nil })
+	idx := catalog.Index{Written: now, Blocks: s.set.All(), Erased: s.erased, Cleared: s.cleared}
 	if err := catalog.WriteIndex(ctx, c.deps.Bucket, s.tenant, idx); err != nil {
 		return err
 	}
