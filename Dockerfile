@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY backend-server ./backend-server
 ARG VERSION=devel
-RUN CGO_ENABLED=0 go build -trimpath \
+RUN CGO_ENABLED=0 go build -trimpath -tags=disable_grpc_modules \
       -ldflags "-s -w -X github.com/hearth-profiles/hearth/backend-server/internal/platform/buildinfo.Version=${VERSION}" \
       -o /out/hearth ./backend-server \
     && mkdir /out/data
