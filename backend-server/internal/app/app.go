@@ -22,6 +22,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tracing"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/http"
+	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 )
 
 // App is one process: a port and the roles behind it.
@@ -34,7 +35,8 @@ type App struct {
 	bucket   objstore.Bucket
 	http     *http.Server
 	tracing  *tracing.Tracing
-	peers    *peers // nil for a process that is alone
+	peers    *peers      // nil for a process that is alone
+	jobs     *job.Client // nil until a role needs it
 	engine   querier.Engine
 	// retention is nil where no role works with the bucket.
 	retention *deletion.Retention

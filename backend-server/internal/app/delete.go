@@ -19,7 +19,6 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	api "github.com/hearth-profiles/hearth/backend-server/internal/transport/deletion"
-	"github.com/hearth-profiles/hearth/backend-server/internal/transport/job"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/store"
 )
 
@@ -72,7 +71,7 @@ func (a *App) previews() question.Asker {
 	case a.peers == nil:
 		return nobody{}
 	}
-	return job.NewClient(a.schedulers, a.peers.pool, a.registry, a.logger.With("component", Compactor))
+	return a.distantSchedulers(a.logger.With("component", Compactor))
 }
 
 // announceDeletions has all store-gateways read what is deleted of a tenant.

@@ -117,6 +117,9 @@ func (a *App) modules() (*modules.Manager, error) {
 	}
 	for role, others := range needs {
 		before := []string{membership}
+		if role == Compactor && a.plays(QueryScheduler) {
+			before = append(before, QueryScheduler) // it says what a deletion would do
+		}
 		for _, other := range others {
 			if a.plays(other) {
 				before = append(before, other)

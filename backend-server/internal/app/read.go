@@ -69,7 +69,16 @@ func (a *App) asker(logger *slog.Logger) question.Asker {
 		}
 		return nil
 	}})
-	return job.NewClient(a.schedulers, a.peers.pool, a.registry, logger)
+	return a.distantSchedulers(logger)
+}
+
+// distantSchedulers is the client of query-schedulers in other processes; roles
+// of this one share it.
+func (a *App) distantSchedulers(logger *slog.Logger) *job.Client {
+	if a.jobs == nil {
+		a.jobs = job.NewClient(a.schedulers, a.peers.pool, a.registry, logger)
+	}
+	return a.jobs
 }
 
 func (a *App) initQueryFrontend() (services.Service, error) {
