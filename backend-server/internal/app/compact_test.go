@@ -211,6 +211,19 @@ func TestCompactionKeepsEveryProfile(t *testing.T) {
 	}
 }
 
+// A gateway that has heard of nothing finds out when it reads a block that is
+// gone.
+func TestBlocksGoneBehindAGatewaysBack(t *testing.T) {
+	s := fill(t, objstore.NewInMemBucket(), 61, 14, 60)
+	g := s.gateway(t)
+	s.quick = true
+	for range 2 {
+		require.NoError(t, s.compactor(t, s.bucket).Round(t.Context()))
+	}
+	require.LessOrEqual(t, len(s.blocks(t)), 2)
+	s.compare(t, g, "by who has heard of nothing")
+}
+
 // Small blocks at first, shards by service, and late profiles.
 func TestCompactionInSteps(t *testing.T) {
 	s := fill(t, objstore.NewInMemBucket(), 11, 14, 200)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
@@ -55,6 +56,14 @@ func (a *Alone) Without(rules func(tenantID string) deletion.Rules) *Alone {
 
 // Read implements Reader.
 func (a *Alone) Read(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
+	answer, err := a.read(ctx, tenantID, q)
+	if fault.Is(err, fault.NotFound) { // a block was removed after others had taken its place
+		answer, err = a.read(ctx, tenantID, q)
+	}
+	return answer, err
+}
+
+func (a *Alone) read(ctx context.Context, tenantID string, q *question.Question) (*question.Answer, error) {
 	units, release, err := a.view(ctx, tenantID, q)
 	defer release()
 	if err != nil {

@@ -48,6 +48,8 @@ type Gateway struct {
 	caches  *caches
 	settle  time.Duration
 
+	learning sync.Mutex // held while deletions are read
+
 	mu struct {
 		sync.Mutex
 		tenants  map[string]*known
@@ -61,6 +63,7 @@ type known struct {
 	entries map[ulid.ULID]*entry // the blocks of set
 	deleted deletion.Rules       // stored ones
 	indexed time.Time            // when the index was written that was read last
+	looked  time.Time            // when something was gone last
 }
 
 // New returns a gateway that is not started.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/storegateway/cache"
 )
@@ -46,6 +47,8 @@ type source struct {
 	block.Source
 	caches *caches
 	key    cache.Key
+	// missing is called when the block, or a part of it, is not there any more.
+	missing func(context.Context)
 }
 
 var _ block.Far = (*source)(nil)
@@ -56,6 +59,15 @@ func (c *caches) source(tenantID string, meta *block.Meta, from block.Source) *s
 
 // folder names a block and its content.
 func folder(meta *block.Meta) string { return fmt.Sprintf("%s-%08x", meta.ID, meta.Files[0].CRC) }
+
+// ReadAt implements block.Source.
+func (s *source) ReadAt(ctx context.Context, name string, p []byte, off int64) error {
+	err := s.Source.ReadAt(ctx, name, p, off)
+	if fault.Is(err, fault.NotFound) && s.missing != nil {
+		s.missing(ctx)
+	}
+	return err
+}
 
 // ReadAgain implements block.Far.
 func (s *source) ReadAgain(ctx context.Context, name string, p []byte, off int64) error {

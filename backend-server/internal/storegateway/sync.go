@@ -16,6 +16,14 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
 
+const (
+	// tenantsAtOnce is how many tenants are brought up to date at a time.
+	tenantsAtOnce = 8
+	// lookAgainPause is how often a tenant is looked at because something is
+	// gone.
+	lookAgainPause = time.Second
+)
+
 // metaReads is how many meta files are read at a time.
 const metaReads = 8
 
@@ -81,11 +89,34 @@ func (g *Gateway) sync(ctx context.Context, begin time.Time) error {
 		}
 	}
 	g.mu.Unlock()
-	var errs []error
-	for _, t := range tenants {
-		errs = append(errs, g.syncTenant(ctx, t, begin))
+	errs := make([]error, len(tenants))
+	var running errgroup.Group
+	running.SetLimit(tenantsAtOnce)
+	for i, t := range tenants {
+		running.Go(func() error { errs[i] = g.syncTenant(ctx, t, begin); return nil })
 	}
+	_ = running.Wait()
 	return errors.Join(errs...)
+}
+
+// lookAgain brings what is known of a tenant up to date, after a block turned out
+// to be gone: who asks again is told of those that have taken its place. Of many
+// who find that out, one looks.
+func (g *Gateway) lookAgain(ctx context.Context, tenantID string) {
+	g.mu.Lock()
+	t := g.tenant(tenantID)
+	begin := time.Now()
+	busy := begin.Sub(t.looked) < lookAgainPause
+	if !busy {
+		t.looked = begin
+	}
+	g.mu.Unlock()
+	if busy {
+		return
+	}
+	if err := g.syncTenant(ctx, tenantID, begin); err != nil {
+		g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
+	}
 }
 
 // syncTenant brings what is known of a tenant up to date. The index stands for a
@@ -155,6 +186,9 @@ func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
 	if g.deps.Deletions == nil {
 		return nil
 	}
+	// Who reads later sets later: what was just added must not get lost.
+	g.learning.Lock()
+	defer g.learning.Unlock()
 	rules, err := g.deps.Deletions(ctx, tenantID)
 	if err != nil {
 		return fmt.Errorf("deletions of %s: %w", tenantID, err)
@@ -232,7 +266,9 @@ func (g *Gateway) show(tenantID string, meta *block.Meta) {
 	defer g.mu.Unlock()
 	t := g.tenant(tenantID)
 	if t.entries[meta.ID] == nil {
-		t.entries[meta.ID] = newEntry(meta, g.caches.source(tenantID, meta, bucket.NewSource(g.bkt, tenantID, meta.ID)))
+		src := g.caches.source(tenantID, meta, bucket.NewSource(g.bkt, tenantID, meta.ID))
+		src.missing = func(ctx context.Context) { g.lookAgain(ctx, tenantID) }
+		t.entries[meta.ID] = newEntry(meta, src)
 		t.set.Add(meta)
 		g.metrics.known.Inc()
 	}
