@@ -59,7 +59,7 @@ var traits = map[Name]trait{
 		tokens: tokensPerMember, keepsTokens: true, replicated: true,
 		forget: 10 * time.Minute, shardFlag: "store-gateway.tenant-shard-size",
 		help: replicaHelp{
-			replicas: "Store-gateways that are asked for the blocks of a tenant before others are. All of them know all blocks.",
+			replicas: "Store-gateways that a block lies on: they are asked for it before others are. All of them know all blocks.",
 			zones:    "Choose those in different zones.",
 			shard:    "Store-gateways among which those of a tenant are chosen.",
 		},
