@@ -28,6 +28,9 @@ var raced = []string{
 	"./backend-server/internal/db/wal/...",
 	"./backend-server/internal/cluster/...",
 	"./backend-server/internal/replica/...",
+	"./backend-server/internal/catalog/...",
+	"./backend-server/internal/compactor/...",
+	"./backend-server/internal/deletion/...",
 	"./backend-server/internal/distributor/...",
 	"./backend-server/internal/ingester/...",
 	"./backend-server/internal/querier/...",
@@ -55,6 +58,7 @@ func steps() []step {
 	return []step{
 		{name: "Go: format", do: checkFormat},
 		{name: "Go: vet", do: func(ctx context.Context) error { return run(ctx, "go", "vet", "./...") }},
+		{name: "Go: an S3 server for the tests", do: s3ForTests},
 		{name: "Go: tests", do: goTests},
 		{name: "Go: partition of a network", needs: []string{"Go: tests"}, do: partitionTested},
 		{name: "Go: tests, race detector", do: goRaceTests},
@@ -161,6 +165,22 @@ func Acceptance(ctx context.Context) error {
 	}
 	return runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES="+stores), "go", "test", "-count=1", "-timeout=30m", "-v",
 		"-run=^(TestStores|TestEveryStore)$", "./backend-server/tests/stores", "./backend-server/tests")
+}
+
+// s3Patience is how long it may take to build the S3 server of the tests.
+const s3Patience = 4 * time.Minute
+
+// s3ForTests builds the S3 server that the tests start, or says loudly that they
+// will do without.
+func s3ForTests(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s3Patience)
+	defer cancel()
+	err := runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES=s3"), "go", "test", "-run=^TestGetS3$", "./backend-server/tests/stores")
+	if err != nil {
+		fmt.Printf("\n!! NO S3 SERVER: blocks on S3 are NOT tested: %v\n\n", err)
+		return fmt.Errorf("%w: no S3 server: %w", errSkipped, err)
+	}
+	return nil
 }
 
 // partitionTested says loudly if goTests has left out a test that needs network

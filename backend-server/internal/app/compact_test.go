@@ -175,9 +175,17 @@ func (s *shelf) blocks(t *testing.T) (out []*block.Meta) {
 	return out
 }
 
+// few is n, or less where every step takes long.
+func few(n uint64) uint64 {
+	if testing.Short() {
+		return 1
+	}
+	return n
+}
+
 // Rounds of a compactor leave a block a day, with every profile once.
 func TestCompactionKeepsEveryProfile(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range few(4) {
 		s := fill(t, objstore.NewInMemBucket(), seed, 14, 250)
 		before := s.gateway(t)
 		s.compare(t, before, "before")
@@ -292,6 +300,9 @@ func TestCompactionTakesOutWhatIsDeleted(t *testing.T) {
 // A compactor dies at any moment: nothing is lost, nothing is doubled, and the
 // next one ends what it has begun.
 func TestCompactorDiesAnywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("there is nothing to race")
+	}
 	full := objstore.NewInMemBucket()
 	seen := fill(t, full, 31, 2, 40)
 	rule := deletion.Rule{
@@ -330,12 +341,12 @@ func TestCompactorDiesAnywhere(t *testing.T) {
 // A bucket that fails now and then, is slow to list, and to show what was
 // written, costs rounds and nothing else.
 func TestCompactionOverABadBucket(t *testing.T) {
-	for seed := range uint64(6) {
+	failures := 0
+	for seed := range few(6) {
 		truth := objstore.NewInMemBucket()
 		s := fill(t, truth, 40+seed, 14, 60)
 		lag := []buckettest.Lag{{}, {List: 30}, {Read: 3}, {List: 100, Read: 2}}[seed%4]
 		bad := buckettest.New(truth, lag, buckettest.Sometimes(seed, 0.08), buckettest.Slowly(seed, time.Millisecond))
-		failures := 0
 		for range 12 {
 			if err := s.compactor(t, bad).Round(t.Context()); err != nil {
 				failures++
@@ -350,6 +361,7 @@ func TestCompactionOverABadBucket(t *testing.T) {
 		s.compare(t, s.gateway(t), "over a good one again")
 		require.LessOrEqual(t, len(s.blocks(t)), 3)
 	}
+	require.Positive(t, failures)
 }
 
 // A block that is damaged keeps no other from being compacted, and stays.

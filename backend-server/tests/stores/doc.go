@@ -13,7 +13,7 @@
 // version. The environment variable HEARTH_TEST_STORES says which stores a test
 // runs, separated by commas, or all; a store that is named there must be had,
 // except Swift, which is skipped where it is not installed. Without it, they
-// are filesystem and, if it can be had within a minute, s3.
+// are filesystem and, if its program is in the cache folder already, s3.
 //
 // The suite of this package asks each store for all that package bucket needs;
 // stores_test.go of package tests runs the server on each.

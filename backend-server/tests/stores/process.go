@@ -96,6 +96,9 @@ func cached(ctx context.Context, t testing.TB, name string, make func(dir string
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
+	if os.Getenv(chosen) == "" { // it may not hold up the other tests
+		unavailable(t, name, fmt.Errorf("it is not in %s yet, and %s does not ask for it", root, chosen))
+	}
 	require.NoError(t, os.MkdirAll(root, 0o755))
 	defer alone(ctx, t, filepath.Join(root, name+".lock"))()
 	if _, err := os.Stat(dir); err == nil {

@@ -21,9 +21,13 @@ const (
 	ReaderSecret = "reader-secret"
 )
 
+func s3Program(ctx context.Context, t testing.TB) string {
+	return goProgram(ctx, t, "github.com/versity/versitygw/cmd/versitygw", gatewayVersion)
+}
+
 func startS3(ctx context.Context, t testing.TB) Store {
 	t.Helper()
-	gateway := goProgram(ctx, t, "github.com/versity/versitygw/cmd/versitygw", gatewayVersion)
+	gateway := s3Program(ctx, t)
 	address, _ := freeAddress(t)
 	serve(t, address, nil, gateway, "--access", gatewayKey, "--secret", gatewaySecret, "--region", gatewayRegion,
 		"--port", address, "--iam-dir", t.TempDir(), "posix", t.TempDir())

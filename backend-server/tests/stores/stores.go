@@ -57,22 +57,14 @@ func wanted(name string) bool {
 	return list == "all" || slices.Contains(strings.Split(list, ","), name)
 }
 
-// The time there is to get a store. Without a wish for it, it may not hold up
-// the other tests.
-const (
-	patience     = 15 * time.Minute
-	fastPatience = time.Minute
-)
+// patience is the time there is to get a store.
+const patience = 15 * time.Minute
 
 // Start runs a store for the time of the test. Where it cannot be had it skips
 // the test if nobody asked for the store, and fails it otherwise.
 func Start(t testing.TB, name string) Store {
 	t.Helper()
-	limit := patience
-	if os.Getenv(chosen) == "" {
-		limit = fastPatience
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := starters[name]
 	require.NotNil(t, start, "no store is called %q", name)

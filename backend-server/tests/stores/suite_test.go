@@ -247,3 +247,11 @@ func testWrong(t *testing.T, s Store) {
 		require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
 	})
 }
+
+// TestGetS3 gets what the store s3 needs, so that other tests find it.
+func TestGetS3(t *testing.T) {
+	if !wanted(bucket.S3) {
+		t.Skip("nobody wants it")
+	}
+	require.FileExists(t, s3Program(t.Context(), t))
+}
