@@ -499,7 +499,7 @@ func TestConfig(t *testing.T) {
 	var c Config
 	c.RegisterFlags(flag.NewFlagSet("", flag.PanicOnError))
 	require.Empty(t, c.Validate())
-	require.GreaterOrEqual(t, c.Workers(), fewestWorkers)
+	require.Greater(t, c.Workers(), 24/6+1, "a day in parts of six hours, and another query")
 	c.MaxConcurrent = 7
 	require.Equal(t, 7, c.Workers())
 	c.MaxConcurrent = -1
