@@ -8,6 +8,7 @@
 //	crash_test.go    SIGKILL at random moments
 //	command_test.go  the command line
 //	stores_test.go   one process on each object store of package stores
+//	tenants_test.go  a bucket of many tenants and blocks, and what it costs
 //
 // and of clusters of such processes, each on an address of its own:
 //
@@ -18,4 +19,6 @@
 //	partition_test.go  the network falls apart
 //	skew_test.go       members of two versions
 //	fairness_test.go   one tenant asks much
+//	distant_test.go    a day from three copies to compacted blocks in S3; meter_test.go
+//	                   counts what is asked of it, day_test.go makes the day
 package tests
