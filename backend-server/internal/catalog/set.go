@@ -124,3 +124,25 @@ func (s *Set) Replacements(id ulid.ULID) []*block.Meta {
 	}
 	return nil
 }
+
+// Inputs returns the blocks whose place a job takes that reads some blocks:
+// these, and those whose place they have taken. The inputs of a job of which not
+// all shards are read are not among them: what the other shards have of them
+// stays where it is.
+func Inputs(read []*block.Meta) []ulid.ULID {
+	shards := map[ulid.ULID]int{}
+	for _, m := range read {
+		if m.Compaction != nil {
+			shards[m.Compaction.Job]++
+		}
+	}
+	var out []ulid.ULID
+	for _, m := range read {
+		out = append(out, m.ID)
+		if c := m.Compaction; c != nil && shards[c.Job] == c.Shards {
+			out = append(out, c.Inputs...)
+		}
+	}
+	slices.SortFunc(out, ulid.ULID.Compare)
+	return slices.Compact(out)
+}

@@ -1,28 +1,24 @@
 package compactor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/oklog/ulid/v2"
-	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/merge"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
-	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
@@ -38,12 +34,7 @@ type job struct {
 
 	open    []*block.Block
 	outputs []*block.Meta
-	// Of the profiles chosen: what stands for them, how many they are, and of
-	// how many they were chosen.
-	version       [2]uint64
-	lineage       []ulid.ULID
-	masks         map[replica.Series]uint64
-	chosen, shown uint64
+	union   *replica.Union
 }
 
 // damaged is a block that cannot be read.
@@ -72,11 +63,10 @@ func (j *job) run(ctx context.Context) (err error) {
 	if err := j.download(ctx); err != nil {
 		return err
 	}
-	chosen, err := j.choose(ctx)
-	if err != nil {
+	if err := j.choose(ctx); err != nil {
 		return fmt.Errorf("choose profiles: %w", err)
 	}
-	if err := j.write(ctx, chosen); err != nil {
+	if err := j.write(ctx); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	if err := j.verify(ctx); err != nil {
@@ -125,62 +115,20 @@ func (j *job) downloadFile(ctx context.Context, dir string, id ulid.ULID, f buck
 	return errors.Join(bucket.Download(ctx, j.c.deps.Bucket, j.tenant, id, f, w), w.Close())
 }
 
-var always = profile.TimeRange{Start: -1 << 63, End: 1<<63 - 1}
-
-// choose returns the inputs without what is deleted, so that each profile is in
-// one of them.
-func (j *job) choose(ctx context.Context) ([]query.Queryable, error) {
+// choose leaves out what is deleted, and all but one copy of each profile.
+func (j *job) choose(ctx context.Context) (err error) {
 	units := make([]query.Queryable, len(j.open))
 	for i, b := range j.open {
 		units[i] = b
 	}
-	snapshot, err := j.c.digester.Take(ctx, j.rules.all().Over(units), replica.Selection{Range: always})
-	if err != nil {
-		return nil, err
-	}
-	choice := replica.NewChoice([][]replica.Unit{snapshot.Units()})
-	if refs := choice.Ask(); refs != nil {
-		rows, err := snapshot.Rows(ctx, refs[0])
-		if err != nil {
-			return nil, err
-		}
-		choice.Tell([][][]replica.Row{rows})
-	}
-	j.version[0], j.version[1] = choice.Version()
-	j.chosen, j.shown = choice.Profiles()
-	j.descend(choice.Lineage())
-	return snapshot.Pick(choice.Picks()[0])
+	j.union, err = j.c.digester.Unite(ctx, j.rules.all().Over(units))
+	return err
 }
-
-// descend makes masks of the databases that counters are of. Where there are
-// more than a mask can hold, the ones met most often are in it.
-func (j *job) descend(byCounter map[replica.Series][]ulid.ULID) {
-	times := map[ulid.ULID]int{}
-	for _, list := range byCounter {
-		for _, id := range list {
-			times[id]++
-		}
-	}
-	j.lineage = slices.SortedFunc(maps.Keys(times), func(a, b ulid.ULID) int {
-		return cmp.Or(cmp.Compare(times[b], times[a]), a.Compare(b))
-	})
-	j.lineage = j.lineage[:min(len(j.lineage), query.MaxLineage)]
-	j.masks = make(map[replica.Series]uint64, len(byCounter))
-	for s, list := range byCounter {
-		for _, id := range list {
-			if i := slices.Index(j.lineage, id); i >= 0 {
-				j.masks[s] |= 1 << i
-			}
-		}
-	}
-}
-
-func (j *job) mask(ls labels.Labels) uint64 { return j.masks[replica.SeriesOf(ls)] }
 
 // write makes the outputs on the local disk.
-func (j *job) write(ctx context.Context, units []query.Queryable) error {
+func (j *job) write(ctx context.Context) error {
 	shards := j.shards()
-	in, err := merge.New(ctx, query.Origin{Source: j.id}, units)
+	in, err := merge.New(ctx, query.Origin{Source: j.id}, j.union.Units)
 	if err != nil {
 		return err
 	}
@@ -190,7 +138,7 @@ func (j *job) write(ctx context.Context, units []query.Queryable) error {
 		}
 	})
 	for i := range shards {
-		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression, Lineage: j.mask})
+		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression, Lineage: j.union.Mask})
 		if err != nil {
 			return err
 		}
@@ -199,7 +147,7 @@ func (j *job) write(ctx context.Context, units []query.Queryable) error {
 		}
 	}
 	for i, m := range j.outputs {
-		m.Compaction = &block.Compaction{Job: j.id, Inputs: inputIDs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Lineage: j.lineage, Applied: j.rules.applied(m.TimeRange())}
+		m.Compaction = &block.Compaction{Job: j.id, Inputs: catalog.Inputs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Lineage: j.union.Lineage, Applied: j.rules.applied(m.TimeRange())}
 		raw, err := m.Marshal()
 		if err != nil {
 			return err
@@ -220,23 +168,10 @@ func (j *job) shards() int {
 	for _, m := range j.inputs {
 		size += float64(m.Size())
 	}
-	if j.shown > 0 {
-		size *= float64(j.chosen) / float64(j.shown)
+	if j.union.Shown > 0 {
+		size *= float64(j.union.Chosen) / float64(j.union.Shown)
 	}
 	return max(1, int(math.Ceil(size/float64(j.c.cfg.MaxBlockBytes))))
-}
-
-// inputIDs lists blocks and those whose place they took.
-func inputIDs(blocks []*block.Meta) []ulid.ULID {
-	var out []ulid.ULID
-	for _, m := range blocks {
-		out = append(out, m.ID)
-		if m.Compaction != nil {
-			out = append(out, m.Compaction.Inputs...)
-		}
-	}
-	slices.SortFunc(out, ulid.ULID.Compare)
-	return slices.Compact(out)
 }
 
 func level(blocks []*block.Meta) (n int) {
@@ -259,13 +194,11 @@ func (j *job) verify(ctx context.Context) error {
 		j.open = append(j.open, b)
 		units[i] = b
 	}
-	snapshot, err := j.c.digester.Take(ctx, units, replica.Selection{Range: always})
+	written, err := j.c.digester.Unite(ctx, units)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	choice := replica.NewChoice([][]replica.Unit{snapshot.Units()})
-	hi, lo := choice.Version()
-	if choice.Ask() != nil || [2]uint64{hi, lo} != j.version {
+	if written.Version != j.union.Version {
 		return fault.New(fault.Corrupt, "blocks made of %d others do not hold the profiles that these do", len(j.inputs))
 	}
 	return nil

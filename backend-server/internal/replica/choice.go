@@ -316,6 +316,9 @@ func (c *Choice) Profiles() (chosen, shown uint64) {
 func (c *Choice) Version() (hi, lo uint64) {
 	for i, key := range c.order {
 		s := &c.settled[i]
+		if s.Count == 0 { // shown, but nothing of it was chosen
+			continue
+		}
 		x := mix(key.Hi ^ mix(uint64(key.window)))
 		hi += mix(x ^ mix(s.Sum) + s.Count)
 		lo += mix(key.Lo ^ mix(x+s.Sum) ^ s.Count)

@@ -25,6 +25,9 @@ type Snapshot struct {
 type Selection struct {
 	Matchers []*labels.Matcher
 	Range    profile.TimeRange
+	// rows has each row in one entry, also where it is that of two series: for
+	// who takes both.
+	rows bool
 }
 
 // unit is a Queryable as it was when the snapshot was taken.
@@ -108,7 +111,7 @@ func (d *Digester) take(ctx context.Context, q query.Queryable, sel Selection) (
 	if err != nil {
 		return nil, err
 	}
-	u.enter(parts)
+	u.enter(parts, sel.rows)
 	return u, u.descend(ctx)
 }
 
@@ -157,10 +160,11 @@ type digestedPart struct {
 
 // enter makes entries of the digests of row series, both sorted by row series:
 // a series may have its rows in several row series, and a row series may be that
-// of two series.
-func (u *unit) enter(parts []digestedPart) {
+// of two series. These have an entry each, or one together.
+func (u *unit) enter(parts []digestedPart, together bool) {
 	index := map[entryKey]int{}
 	at := 0
+	var names []Entry
 	for i := 0; i < len(parts); {
 		key := parts[i].rowsKey
 		end := i
@@ -174,17 +178,33 @@ func (u *unit) enter(parts []digestedPart) {
 		for _, p := range parts[i:end] {
 			u.parts = append(u.parts, part{rowsKey: key, window: p.window, count: p.digest.Count})
 		}
-		for ; at < len(u.series) && (rowsKey{u.series[at].Partition, u.series[at].Rows}) == key; at++ {
-			ls := u.series[at].Labels
-			name, counter := SeriesOf(ls), profile.IsCounter(ls, ls.Get(profile.LabelType))
+		of := at
+		for at < len(u.series) && (rowsKey{u.series[at].Partition, u.series[at].Rows}) == key {
+			at++
+		}
+		names = appendNames(names[:0], u.series[of:at], together)
+		for _, named := range names {
 			for n, p := range parts[i:end] {
-				e := u.entry(index, Entry{Series: name, Window: p.window, Counter: counter})
+				e := u.entry(index, Entry{Series: named.Series, Window: p.window, Counter: named.Counter})
 				u.entries[e].merge(p.digest)
 				u.parts[first+n].entries = append(u.parts[first+n].entries, e)
 			}
 		}
 		i = end
 	}
+}
+
+// appendNames names the entries of a row series.
+func appendNames(out []Entry, series []query.Series, together bool) []Entry {
+	for _, s := range series {
+		e := Entry{Series: SeriesOf(s.Labels), Counter: profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))}
+		if together && len(out) > 0 { // in no certain order
+			out[0].Series = Series{out[0].Series.Hi + e.Series.Hi, out[0].Series.Lo + e.Series.Lo}
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 type entryKey struct {
