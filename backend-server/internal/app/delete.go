@@ -118,9 +118,6 @@ func (a *App) tellDeletions(ctx context.Context, p cluster.Peer, tenantID string
 // index has them.
 func (a *App) concernedBlocks(ctx context.Context, tenantID string, r *deletion.Rule) ([]admin.Block, error) {
 	idx, err := catalog.ReadIndex(ctx, a.bucket, tenantID)
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +189,7 @@ func overCap(blocks []*block.Meta, limit int64) (last *block.Meta) {
 
 // audit logs what the compactor did because of deletions.
 func (a *App) audit(ctx context.Context, tenantID string, e compactor.Event) {
-	event := deletion.Event{Time: time.Now(), Kind: deletion.BlockRewritten, Blocks: e.Blocks, Reason: fmt.Sprint(e.Rules)}
+	event := deletion.Event{Time: time.Now(), Kind: deletion.BlockRewritten, Blocks: e.Blocks, Made: e.Made, Profiles: e.Removed, Reason: fmt.Sprint(e.Rules)}
 	if len(e.Made) == 0 {
 		event.Kind = deletion.BlockDeleted
 	}

@@ -50,6 +50,9 @@ type Event struct {
 	// Made are the blocks that take their place, without what is deleted.
 	Made  []ulid.ULID
 	Rules []string
+	// Removed is how many rows deletions took out, where that is known: not where
+	// copies were merged too.
+	Removed uint64
 }
 
 // Compactor is the role. It is a service that makes a round every now and then.
@@ -226,6 +229,9 @@ func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, r
 
 func (c *Compactor) audit(ctx context.Context, s *state, blocks, made []*block.Meta, rules Rules) {
 	e := Event{Blocks: ids(blocks), Made: ids(made)}
+	if len(lotsOf(blocks)) == 1 {
+		e.Removed = uint64(rows(blocks) - rows(made))
+	}
 	for _, m := range blocks {
 		_, names := rules.pending(m)
 		e.Rules = append(e.Rules, names...)
@@ -235,6 +241,13 @@ func (c *Compactor) audit(ctx context.Context, s *state, blocks, made []*block.M
 	if c.deps.Audit != nil && len(e.Rules) > 0 {
 		c.deps.Audit(ctx, s.tenant, e)
 	}
+}
+
+func rows(blocks []*block.Meta) (n int64) {
+	for _, m := range blocks {
+		n += m.Stats.Rows
+	}
+	return n
 }
 
 func ids(blocks []*block.Meta) []ulid.ULID {
@@ -254,8 +267,11 @@ func (c *Compactor) work(ctx context.Context, s *state, rules Rules) error {
 	}
 	rewrites, err := c.rewrites(ctx, s, free, rules)
 	errs := []error{err}
-	for _, m := range rewrites {
-		tasks = append(tasks, task{[]*block.Meta{m}, "deletions"})
+	// Shards of a job stay together: only all of them stand for its inputs.
+	for _, l := range lotsOf(free) {
+		if slices.ContainsFunc(l.blocks, func(m *block.Meta) bool { return slices.Contains(rewrites, m) }) {
+			tasks = append(tasks, task{l.blocks, "deletions"})
+		}
 	}
 	for _, t := range tasks {
 		if err := ctx.Err(); err != nil {

@@ -36,6 +36,8 @@ type Event struct {
 	Rule *Rule
 	// Blocks are those that were deleted, or rewritten.
 	Blocks []ulid.ULID
+	// Made are those that have taken their place.
+	Made []ulid.ULID
 	// Profiles is how many were removed for good, in rows.
 	Profiles uint64
 	Reason   string
@@ -57,6 +59,7 @@ type storedEvent struct {
 	Who      Who         `json:"who"`
 	Rule     *storedRule `json:"rule,omitempty"`
 	Blocks   []ulid.ULID `json:"blocks,omitempty"`
+	Made     []ulid.ULID `json:"made,omitempty"`
 	Profiles uint64      `json:"profiles,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 }
@@ -80,7 +83,7 @@ func marshalEvent(e *Event) ([]byte, ulid.ULID, error) {
 	}
 	s := storedEvent{
 		object: object{version}, ID: id, Time: e.Time.UTC(), Kind: e.Kind, Who: e.Who,
-		Blocks: e.Blocks, Profiles: e.Profiles, Reason: e.Reason,
+		Blocks: e.Blocks, Made: e.Made, Profiles: e.Profiles, Reason: e.Reason,
 	}
 	if e.Rule != nil {
 		if s.Rule, err = e.Rule.stored(); err != nil {
@@ -96,7 +99,7 @@ func unmarshalEvent(raw []byte) (*Event, error) {
 	if err := decode(raw, &s); err != nil {
 		return nil, err
 	}
-	e := &Event{ID: s.ID, Time: s.Time, Kind: s.Kind, Who: s.Who, Blocks: s.Blocks, Profiles: s.Profiles, Reason: s.Reason}
+	e := &Event{ID: s.ID, Time: s.Time, Kind: s.Kind, Who: s.Who, Blocks: s.Blocks, Made: s.Made, Profiles: s.Profiles, Reason: s.Reason}
 	if s.Rule != nil {
 		r, err := s.Rule.rule()
 		if err != nil {

@@ -145,6 +145,9 @@ func (a *Admin) blocks(ctx context.Context, tenantID string, r *deletion.Rule) (
 		return nil, false, nil
 	}
 	blocks, err := a.deps.Blocks(ctx, tenantID, r)
+	if fault.Is(err, fault.NotFound) { // nobody has listed them yet
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("blocks of deletion: %w", err)
 	}

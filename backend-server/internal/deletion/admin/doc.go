@@ -36,7 +36,7 @@ type Deps struct {
 	// says who has not been told.
 	Announce func(ctx context.Context, tenantID string) error
 	// Blocks returns the blocks of the bucket that may have what a rule is about.
-	// It may be nil.
+	// It may be nil, and is NotFound as long as nobody knows.
 	Blocks func(ctx context.Context, tenantID string, r *deletion.Rule) ([]Block, error)
 	Now    func() time.Time
 	Logger *slog.Logger

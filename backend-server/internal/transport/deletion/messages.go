@@ -111,6 +111,7 @@ type event struct {
 	Who      deletion.Who `json:"who"`
 	Deletion *rule        `json:"deletion,omitempty"`
 	Blocks   []string     `json:"blocks,omitempty"`
+	Made     []string     `json:"made,omitempty"`
 	Profiles uint64       `json:"profiles,omitempty"`
 	Reason   string       `json:"reason,omitempty"`
 }
@@ -123,6 +124,9 @@ func toEvent(e *deletion.Event) event {
 	}
 	for _, id := range e.Blocks {
 		out.Blocks = append(out.Blocks, id.String())
+	}
+	for _, id := range e.Made {
+		out.Made = append(out.Made, id.String())
 	}
 	return out
 }
