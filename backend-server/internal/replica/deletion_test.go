@@ -26,7 +26,7 @@ func (w *world) delete() string {
 	r := read(w.t, w.stores(), q, w.move)
 	version := r.answer().Version
 	r.close()
-	if len(w.rules) > 0 && w.rng.IntN(3) == 0 {
+	if len(w.rules) > 0 && w.rng.IntN(3) == 0 && !w.erases {
 		w.rules = slices.Delete(slices.Clone(w.rules), 0, 1)
 	} else {
 		w.rules = append(slices.Clone(w.rules), w.rule())

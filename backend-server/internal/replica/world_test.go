@@ -40,13 +40,16 @@ type world struct {
 	lost     *node // will never be asked again
 	twin     dbtest.Twin
 	bucket   *vfs.Mem
-	shipped  []*block.Block
+	shipped  []*block.Block            // and made by compactors
+	made     map[ulid.ULID][]ulid.ULID // by job: the blocks it has read
+	removed  map[ulid.ULID]bool        // of those in shipped
 	engine   *query.Engine
 	digester *replica.Digester
 	// counters says that no copy of a running total gets lost, so that what
 	// they grew by is known exactly.
 	counters bool
 	rules    deletion.Rules // in force
+	erases   bool           // compactors take out what is deleted; no rule is taken back
 }
 
 // node is a database. gone are those of its blocks that only the bucket has.
@@ -67,6 +70,7 @@ func newWorld(t *testing.T, seed uint64, counts map[string]int) *world {
 		engine:   query.NewEngine(query.Limits{CallBytes: []int64{0, 1, 20_000}[rng.IntN(3)]}),
 		digester: replica.NewDigester([]int64{0, 3_000, 1 << 20}[rng.IntN(3)]),
 		counters: rng.IntN(2) == 0,
+		made:     map[ulid.ULID][]ulid.ULID{}, removed: map[ulid.ULID]bool{}, erases: rng.IntN(2) == 0,
 	}
 	w.twin.Deleted = func(ls labels.Labels, at profile.UnixMilli) bool { return w.rules.Deletes(ls, at) }
 	const hour = time.Hour
@@ -100,7 +104,7 @@ func (w *world) someNode() *node { return w.nodes[w.rng.IntN(len(w.nodes))] }
 
 // step does one random operation and returns its name.
 func (w *world) step() string {
-	switch n := w.rng.IntN(42); {
+	switch n := w.rng.IntN(46); {
 	case n < 22:
 		w.append()
 		return "append"
@@ -119,6 +123,15 @@ func (w *world) step() string {
 		return "lose one"
 	case n < 34:
 		return w.delete()
+	case n < 36:
+		w.compact(w.erasing())
+		return "compact"
+	case n < 37:
+		w.clean()
+		return "clean"
+	case n < 38:
+		w.settle()
+		return "settle"
 	default:
 		w.compare()
 		return "compare"
@@ -226,6 +239,7 @@ func (w *world) ship(n *node) {
 			require.NoError(w.t, vfs.WriteFileAtomic(w.bucket, filepath.Join(dir, name), raw))
 		}
 		require.NoError(w.t, n.db.MarkShipped(b.ID, time.Now()))
+		delete(w.removed, b.ID)
 		if w.find(b.ID) == nil {
 			w.shipped = append(w.shipped, w.openShipped(b.ID.String()))
 		}
