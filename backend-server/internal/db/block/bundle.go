@@ -9,8 +9,20 @@ import (
 )
 
 // bundleBytes is how large the symbols of some small partitions may grow that
-// are written, and read, together.
-const bundleBytes = 2 << 20
+// are written, and read, together: four times as much made blocks of a day 0.05 %
+// smaller, and a question about one small service read four times the bytes.
+const bundleBytes = 512 << 10
+
+// alone reports whether symbols fill a bundle of their own. Others that shared
+// it would be read with all of them.
+func alone(t *symbols.Table) bool {
+	return symbolBytes(len(t.Strings), len(t.Mappings), len(t.Functions), len(t.Lines), len(t.Locations), len(t.Nodes), len(t.Stacks)) >= bundleBytes
+}
+
+// symbolBytes is the size of symbols in the columns, but for the text of strings.
+func symbolBytes(strings, mappings, functions, lines, locations, nodes, stacks int) int {
+	return 8*strings + 48*mappings + 20*functions + 12*lines + 16*locations + 8*nodes + 4*stacks
+}
 
 // bundle is the symbols of partitions that follow each other, in columns. A
 // partition's part does not depend on those before it.
@@ -133,7 +145,7 @@ func (b *bundle) addSpan(row int64, stack uint32, s *query.SpanSample) {
 
 // raw is the size of the symbols in the columns.
 func (b *bundle) raw() int {
-	return len(b.text) + 8*len(b.shared) + 48*len(b.mappings[0]) + 20*len(b.start) + 12*len(b.lines) + 16*len(b.address) + 8*len(b.up) + 4*len(b.stacks)
+	return len(b.text) + symbolBytes(len(b.shared), len(b.mappings[0]), len(b.start), len(b.lines), len(b.address), len(b.up), len(b.stacks))
 }
 
 func (b *bundle) full() bool {

@@ -29,7 +29,8 @@
 //
 // Bundles: symbols of small partitions are written together, since services
 // have code in common, which zstd then finds; and a tenant with a thousand small
-// services has footers of a bearable size. A bundle is decoded whole.
+// services has footers of a bearable size. A bundle is read and decoded whole, so
+// it is small, and a partition that fills one shares it with none.
 //
 // Changes: a heap profile is mostly the one before. Values are stored as
 // changes where, judged by the first rows of a row series, that compresses
@@ -46,7 +47,7 @@
 //   - a row group, compressed: 2^20 samples, mostly below 4 MiB, and 40 bytes a row;
 //   - a portion of a row series to be sorted: 2^20 samples of 12 bytes, and 180
 //     bytes a row;
-//   - the bundle: twice 2 MiB, or twice the symbols of one partition if they are more;
+//   - the bundle: twice 512 KiB, or twice the symbols of one partition if they are more;
 //   - while sums are made, 13 numbers of 8 bytes a stack of the partition, or 32
 //     MiB if that is more; and 12 bytes a sample of finished sums, of which there
 //     are at most 3/8 of those of the partition;

@@ -216,6 +216,11 @@ func (w *writer) partition(ctx context.Context, s *source) error {
 		return err
 	}
 	ranked, ranks := rerank(symbols, w.collect.counts)
+	if alone(ranked) && len(w.bundle.shared) > 0 {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
 	p := partitionCounts{service: s.service}
 	firstGroup := uint32(len(w.groups))
 	for _, g := range s.groups {
