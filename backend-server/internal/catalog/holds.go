@@ -18,7 +18,7 @@ import (
 // nothing of it. They are in the bucket whole. Where there are none, the error
 // is NotFound; where a file is not what it should be, Corrupt.
 func Holds(ctx context.Context, bkt objstore.BucketReader, tenantID string, meta *block.Meta) ([]ulid.ULID, error) {
-	err := verify(ctx, bkt, tenantID, meta)
+	err := Verify(ctx, bkt, tenantID, meta)
 	if err == nil {
 		return []ulid.ULID{meta.ID}, nil
 	}
@@ -34,7 +34,7 @@ func Holds(ctx context.Context, bkt objstore.BucketReader, tenantID string, meta
 	}
 	var out []ulid.ULID
 	for _, m := range NewSet(idx.Blocks...).Replacements(meta.ID) {
-		if err := verify(ctx, bkt, tenantID, m); err != nil {
+		if err := Verify(ctx, bkt, tenantID, m); err != nil {
 			return nil, err
 		}
 		out = append(out, m.ID)
@@ -45,7 +45,9 @@ func Holds(ctx context.Context, bkt objstore.BucketReader, tenantID string, meta
 	return out, nil
 }
 
-func verify(ctx context.Context, bkt objstore.BucketReader, tenantID string, meta *block.Meta) error {
+// Verify looks whether the bucket has all of a block. What is missing is
+// NotFound, what differs Corrupt.
+func Verify(ctx context.Context, bkt objstore.BucketReader, tenantID string, meta *block.Meta) error {
 	files := make([]bucket.File, len(meta.Files))
 	for i, f := range meta.Files {
 		files[i] = bucket.File(f)

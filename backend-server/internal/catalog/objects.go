@@ -57,6 +57,9 @@ type Mark struct {
 	// Gone says that nothing of the block is left to be shown. Otherwise other
 	// blocks take its place, and it stays should these turn out to be missing.
 	Gone bool `json:"gone,omitempty"`
+	// Rules are the deletions that have left nothing of it, with the end of their
+	// time in milliseconds. It stays if one of them is not in force any more.
+	Rules map[string]int64 `json:"rules,omitempty"`
 	// Reason is for people.
 	Reason string `json:"reason"`
 }
