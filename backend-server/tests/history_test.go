@@ -3,15 +3,20 @@ package tests
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	querierv1 "github.com/grafana/pyroscope/api/gen/proto/go/querier/v1"
+	typesv1 "github.com/grafana/pyroscope/api/gen/proto/go/types/v1"
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/providers/filesystem"
@@ -19,7 +24,9 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
+	"github.com/hearth-profiles/hearth/backend-server/tests/stores"
 )
 
 // history is profiles of some pods, each of another service, over some time in
@@ -37,8 +44,10 @@ type history struct {
 // historyPods is how many pods a history is of.
 const historyPods = 3
 
+// newHistory returns one of yesterday, which is over whenever the test runs.
 func newHistory(service string, span time.Duration) *history {
-	return &history{service: service, begin: time.Now().Add(-span - time.Hour).Truncate(time.Second), span: span, values: map[string]map[int64]int64{}}
+	begin := time.Now().Truncate(24 * time.Hour).Add(-12 * time.Hour)
+	return &history{service: service, begin: begin, span: span, values: map[string]map[int64]int64{}}
 }
 
 // push sends n profiles, spread over all of the time, to each of some servers.
@@ -85,20 +94,32 @@ func (h *history) verify(t *testing.T, s *server, when string) {
 	require.Equal(t, sum, res.Msg.GetFlamegraph().GetTotal(), when)
 }
 
-// shelf is a bucket in a folder, looked at without a server.
+// shelf is a bucket, looked at without a server.
 type shelf struct {
-	dir string
-	bkt objstore.Bucket
+	dir   string // where it is; "" of one that is no folder
+	flags []string
+	bkt   objstore.Bucket
 }
 
-func newShelf(t *testing.T, dir string) *shelf {
+// newShelf returns an empty bucket in a folder.
+func newShelf(t *testing.T) *shelf {
 	t.Helper()
+	dir := t.TempDir()
 	bkt, err := filesystem.NewBucket(dir)
 	require.NoError(t, err)
-	return &shelf{dir, bkt}
+	return &shelf{dir, []string{"-storage.filesystem.dir=" + dir}, bkt}
 }
 
-// blocks returns the meta files of the blocks that count.
+// storeShelf returns the bucket of a store.
+func storeShelf(t *testing.T, s stores.Store) *shelf {
+	t.Helper()
+	bkt, err := bucket.Open(s.Config, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	return &shelf{"", s.Flags, bkt}
+}
+
+// blocks returns the meta files of the blocks that count and of which something
+// is left.
 func (b *shelf) blocks(t *testing.T) []*block.Meta {
 	t.Helper()
 	ids, err := bucket.Blocks(t.Context(), b.bkt, tenant.Anonymous)
@@ -109,14 +130,17 @@ func (b *shelf) blocks(t *testing.T) []*block.Meta {
 			set.Add(m)
 		}
 	}
-	return set.Counting()
+	return slices.DeleteFunc(set.Counting(), func(m *block.Meta) bool {
+		mark, err := catalog.ReadMark(t.Context(), b.bkt, tenant.Anonymous, m.ID)
+		return err == nil && mark.Gone
+	})
 }
 
 // meta returns the meta file of a block, or nil.
 func (b *shelf) meta(t *testing.T, id ulid.ULID) *block.Meta {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(b.dir, tenant.Anonymous, "blocks", id.String(), block.MetaFile))
-	if os.IsNotExist(err) {
+	raw, err := bucket.Meta(t.Context(), b.bkt, tenant.Anonymous, id)
+	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	require.NoError(t, err)
@@ -134,10 +158,23 @@ func (b *shelf) rows(t *testing.T) (n int64) {
 	return n
 }
 
+// list tells of the blocks, for people.
+func (b *shelf) list(t *testing.T) string {
+	t.Helper()
+	var out strings.Builder
+	for _, m := range b.blocks(t) {
+		fmt.Fprintf(&out, "\n%s from %s: %d rows, %+v", m.ID, time.UnixMilli(int64(m.MinTime)).UTC(), m.Stats.Rows, m.Compaction)
+	}
+	return out.String()
+}
+
 // tidy requires that there is nothing but blocks that count, their index, and
 // the name that the bucket has been given.
 func (b *shelf) tidy(t *testing.T) {
 	t.Helper()
+	if b.dir == "" {
+		return
+	}
 	want := map[string]bool{filepath.Join(tenant.Anonymous, "index.json.gz"): true, bucket.Marker: true}
 	for _, m := range b.blocks(t) {
 		dir := filepath.Join(tenant.Anonymous, "blocks", m.ID.String())
@@ -150,9 +187,12 @@ func (b *shelf) tidy(t *testing.T) {
 }
 
 // age makes everything in the bucket old enough to be taken for something that
-// nobody goes on with.
+// nobody goes on with. It does so in a folder only, and so does tidy.
 func (b *shelf) age(t *testing.T) {
 	t.Helper()
+	if b.dir == "" {
+		return
+	}
 	long := time.Now().Add(-30 * 24 * time.Hour)
 	for name := range files(t, b.dir) {
 		require.NoError(t, os.Chtimes(filepath.Join(b.dir, name), long, long))
@@ -176,4 +216,34 @@ func files(t *testing.T, dir string) map[string]bool {
 	})
 	require.NoError(t, err)
 	return out
+}
+
+// everywhere holds a server to what there is in every kind of answer.
+func (h *history) everywhere(t *testing.T, s *server, when string) {
+	t.Helper()
+	h.verify(t, s, when)
+	ctx, from, to := t.Context(), h.begin.UnixMilli(), h.end().UnixMilli()
+	pods, sum := slices.Sorted(maps.Keys(h.values)), int64(0)
+	for _, m := range h.values {
+		for _, v := range m {
+			sum += v
+		}
+	}
+	values, err := s.querier().LabelValues(ctx, connect.NewRequest(&typesv1.LabelValuesRequest{Name: "pod", Matchers: []string{h.selector()}, Start: from, End: to}))
+	require.NoError(t, err, when)
+	require.Equal(t, pods, values.Msg.Names, when)
+	series, err := s.querier().Series(ctx, connect.NewRequest(&querierv1.SeriesRequest{Matchers: []string{h.selector()}, LabelNames: []string{"pod"}, Start: from, End: to}))
+	require.NoError(t, err, when)
+	require.Len(t, series.Msg.LabelsSet, len(pods), when)
+	merged, err := s.querier().SelectMergeProfile(ctx, connect.NewRequest(&querierv1.SelectMergeProfileRequest{ProfileTypeID: cpuType, LabelSelector: h.selector(), Start: from, End: to}))
+	require.NoError(t, err, when)
+	total := int64(0)
+	for _, sample := range merged.Msg.Sample {
+		total += sample.Value[0]
+	}
+	require.Equal(t, sum, total, when)
+	side := &querierv1.SelectMergeStacktracesRequest{ProfileTypeID: cpuType, LabelSelector: h.selector(), Start: from, End: to}
+	diff, err := s.querier().Diff(ctx, connect.NewRequest(&querierv1.DiffRequest{Left: side, Right: side}))
+	require.NoError(t, err, when)
+	require.Equal(t, 2*sum, diff.Msg.GetFlamegraph().GetTotal(), when)
 }

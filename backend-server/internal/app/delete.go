@@ -115,7 +115,8 @@ func (a *App) tellDeletions(ctx context.Context, p cluster.Peer, tenantID string
 }
 
 // concernedBlocks lists the blocks that a rule may have an effect on, as the
-// index has them.
+// index has them. One of which nothing is left is on its way out, as one whose
+// place others have taken.
 func (a *App) concernedBlocks(ctx context.Context, tenantID string, r *deletion.Rule) ([]admin.Block, error) {
 	idx, err := catalog.ReadIndex(ctx, a.bucket, tenantID)
 	if err != nil {
@@ -123,6 +124,9 @@ func (a *App) concernedBlocks(ctx context.Context, tenantID string, r *deletion.
 	}
 	var out []admin.Block
 	for _, m := range catalog.NewSet(idx.Blocks...).Counting() {
+		if slices.ContainsFunc(idx.Erased, func(e catalog.Erased) bool { return e.Block == m.ID }) {
+			continue
+		}
 		if m.TimeRange().Overlaps(r.Range) && m.MayMatch(r.Matchers) {
 			applied := slices.Contains(idx.Cleared[m.ID], r.ID.String()) || m.Compaction != nil && slices.Contains(m.Compaction.Applied, r.ID.String())
 			out = append(out, admin.Block{ID: m.ID, Bytes: m.Size(), Applied: applied})
