@@ -9,7 +9,7 @@ import (
 )
 
 // bundleBytes is how large the symbols of some small partitions may grow that
-// are written, and read, together: four times as much made blocks of a day 0.05 %
+// are written, and read, together: four times as much made blocks of a day 0.2 %
 // smaller, and a question about one small service read four times the bytes.
 const bundleBytes = 512 << 10
 
