@@ -218,7 +218,7 @@ func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, r
 		return err
 	}
 	for _, m := range blocks {
-		if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Gone: true, Reason: "all of it is deleted"}); err != nil {
+		if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Gone: true, Rules: rules.about(m.TimeRange()), Reason: "all of it is deleted"}); err != nil {
 			return err
 		}
 		c.metrics.erased.Inc()

@@ -30,7 +30,10 @@
 //	O3  the blocks of a job belong together: they count when all are known;
 //	O4  a job that fails leaves nothing but files that the next start removes and
 //	    blocks that the next round takes for input;
-//	O5  a block that cannot be read keeps other blocks from nothing.
+//	O5  a block that cannot be read keeps other blocks from nothing;
+//	O6  before a block is removed, what it was marked for must still be so: those
+//	    that take its place are whole in the bucket, or what has left nothing of
+//	    it is in force.
 //
 // # Cost
 //

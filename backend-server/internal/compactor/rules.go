@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
@@ -84,6 +85,34 @@ func (r Rules) pending(m *block.Meta) (out deletion.Rules, names []string) {
 		}
 	}
 	return out, names
+}
+
+// about names the rules that reach into a range, with their ends.
+func (r Rules) about(in profile.TimeRange) map[string]int64 {
+	out := map[string]int64{}
+	add := func(rules deletion.Rules, retention bool) {
+		for i := range rules {
+			if rules[i].Range.Overlaps(in) {
+				name := ruleName(&rules[i], retention)
+				out[name] = max(out[name], int64(rules[i].Range.End))
+			}
+		}
+	}
+	add(r.Stored, false)
+	add(r.Retention, true)
+	return out
+}
+
+// inForce reports whether rules that about has named are there, and reach as far
+// as they did. It is false of none.
+func (r Rules) inForce(names map[string]int64) bool {
+	now := r.about(profile.TimeRange{Start: math.MinInt64, End: math.MaxInt64})
+	for name, end := range names {
+		if have, ok := now[name]; !ok || have < end {
+			return false
+		}
+	}
+	return len(names) > 0
 }
 
 // rewrites returns the blocks that rules have an effect on. Which rules have

@@ -2,7 +2,6 @@ package compactor
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -178,71 +177,5 @@ func (c *Compactor) mark(ctx context.Context, s *state, m catalog.Mark) error {
 		return err
 	}
 	s.marks[m.Block] = m
-	return nil
-}
-
-// clean removes the marked blocks whose time has come. A mark without a block
-// is what a removal has left that was cut off.
-func (c *Compactor) clean(ctx context.Context, s *state) error {
-	var due []catalog.Mark
-	for id, m := range s.marks {
-		switch there := s.set.Get(id) != nil; {
-		case c.deps.Now().Sub(m.At) < c.cfg.DeletionDelay:
-			continue
-		case there && !m.Gone && !s.set.Replaced(id):
-			c.deps.Logger.Error("a block is kept: it was marked since others had taken its place, and these are missing", "tenant", s.tenant, "block", id)
-		default:
-			if err := c.remove(ctx, s, m); err != nil {
-				return err
-			}
-		}
-		due = append(due, m)
-	}
-	// The index goes first: a mark without a block is no harm, a block that the
-	// index has and the bucket has not is looked for.
-	if err := c.writeIndex(ctx, s); err != nil {
-		return err
-	}
-	for _, m := range due {
-		if err := catalog.RemoveMark(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
-			return err
-		}
-		delete(s.marks, m.Block)
-	}
-	return c.cleanPartial(ctx, s)
-}
-
-// remove removes a block, or what is left of it.
-func (c *Compactor) remove(ctx context.Context, s *state, m catalog.Mark) error {
-	if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
-		return err
-	}
-	if s.set.Get(m.Block) == nil {
-		return nil
-	}
-	s.set.Remove(m.Block)
-	s.changed = true
-	c.metrics.removed.Inc()
-	c.deps.Logger.Info("block removed", "tenant", s.tenant, "block", m.Block, "reason", m.Reason)
-	return nil
-}
-
-// cleanPartial removes what is left of uploads that nobody has gone on with for
-// long.
-func (c *Compactor) cleanPartial(ctx context.Context, s *state) error {
-	for _, id := range s.partial {
-		newest, err := bucket.Newest(ctx, c.deps.Bucket, s.tenant, id)
-		if err != nil {
-			return err
-		}
-		if age := c.deps.Now().Sub(newest); age < c.cfg.PartialAfter {
-			continue
-		}
-		if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, id); err != nil {
-			return fmt.Errorf("upload that was given up: %w", err)
-		}
-		c.metrics.partial.Inc()
-		c.deps.Logger.Info("what was left of an upload removed", "tenant", s.tenant, "block", id, "since", newest.UTC().Format(time.RFC3339))
-	}
 	return nil
 }
