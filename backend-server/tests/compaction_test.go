@@ -123,6 +123,7 @@ func steps(k int) int {
 // that it makes, to the bucket or to its folder. Whatever it leaves holds every
 // profile once, and the next one ends it.
 func TestKillWhileCompacting(t *testing.T) {
+	t.Parallel()
 	data, b := t.TempDir(), newShelf(t)
 	b.killed(t, ripe(t, b), data, nil, func(s *server, k int) bool { return killAt(s, k, b.dir, data) })
 }
@@ -194,6 +195,7 @@ func (b *shelf) settled(t *testing.T, h *history, data string) {
 // that changes something, before the store has it or after.
 func TestKillWhileCompactingAStore(t *testing.T) {
 	short(t)
+	t.Parallel()
 	store := stores.Start(t, bucket.S3)
 	b, p := storeShelf(t, store), newPort(t, store.Address)
 	b.killed(t, ripe(t, b), t.TempDir(), []string{"-storage.s3.endpoint=" + p.address}, p.killAt)
@@ -257,9 +259,43 @@ func (p *port) killAt(s *server, k int) bool {
 	return killed
 }
 
+// TestKillAllWhileCompacting kills a process that does everything while its
+// compactor works. Some of what it has is deleted.
+func TestKillAllWhileCompacting(t *testing.T) {
+	t.Parallel()
+	data, h := t.TempDir(), newHistory("alone", 3*time.Hour)
+	from, to := h.begin.Add(20*time.Minute), h.begin.Add(130*time.Minute)
+	kills := 0
+	for k := 1; ; k = steps(k) {
+		s := startReady(t, data, compactorFlags...)
+		h.everywhere(t, s, fmt.Sprintf("after %d kills", kills))
+		h.push(t, 6, s)
+		if kills == 1 {
+			code, body := s.post("/hearth/v1/deletions?query={pod=%22pod-1%22}&start="+fmt.Sprint(from.UnixMilli())+"&end="+fmt.Sprint(to.UnixMilli()), "", nil)
+			require.Equal(t, http.StatusCreated, code, body)
+		}
+		if kills > 0 {
+			h.forget("pod-1", from, to)
+		}
+		if kills < 4 {
+			s.flush(t)
+		}
+		if !killAt(s, k, filepath.Join(data, "bucket"), filepath.Join(data, "compactor")) {
+			require.Greater(t, kills, 4)
+			h.everywhere(t, s, "in the end")
+			s.flush(t)
+			round(t, s)
+			h.everywhere(t, s, "after the last round")
+			return
+		}
+		kills++
+	}
+}
+
 // TestTwoCompactors has two processes compact the same blocks at once, neither
 // of which knows of the other.
 func TestTwoCompactors(t *testing.T) {
+	t.Parallel()
 	b := newShelf(t)
 	h := ripe(t, b)
 	long := b.reads(t)

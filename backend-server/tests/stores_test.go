@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +33,39 @@ func TestEveryStore(t *testing.T) {
 		second := startReady(t, t.TempDir(), flags...)
 		require.Equal(t, want, ask(t, second, at), "from the bucket alone")
 		second.stop(t)
+	})
+}
+
+// TestCompactionOnEveryStore has blocks compacted and profiles deleted on every
+// object store that is chosen.
+func TestCompactionOnEveryStore(t *testing.T) {
+	stores.Each(t, func(t *testing.T, s stores.Store) {
+		b, h, data := storeShelf(t, s), newHistory("stored", 3*time.Hour), t.TempDir()
+		flags := slices.Concat(s.Flags, compactorFlags, []string{"-compactor.deletion-delay=0s"})
+		all := startReady(t, data, flags...)
+		for range 2 {
+			h.push(t, 18, all)
+			all.flush(t)
+		}
+		round(t, all)
+		h.everywhere(t, all, "compacted")
+		h.push(t, 18, all)
+		h.everywhere(t, all, "compacted blocks and a head")
+		code, body := all.post("/hearth/v1/deletions?query={pod=%22pod-1%22}&start=0&end=now", "", nil)
+		require.Equal(t, http.StatusCreated, code, body)
+		require.Positive(t, h.forget("pod-1", h.begin, h.end()))
+		h.everywhere(t, all, "deleted")
+		all.flush(t)
+		for range 2 {
+			round(t, all)
+			h.everywhere(t, all, "taken out")
+		}
+		_, profiles := totals(h.values)
+		require.EqualValues(t, profiles, b.rows(t), b.list(t))
+		all.kill()
+		all = startReady(t, data, flags...)
+		h.everywhere(t, all, "after a new start")
+		h.everywhere(t, b.reads(t), "from the bucket alone")
 	})
 }
 
