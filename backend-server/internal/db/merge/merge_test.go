@@ -233,7 +233,7 @@ func TestMemoryDoesNotGrowWithRows(t *testing.T) {
 func TestForget(t *testing.T) {
 	var units []query.Queryable
 	for i := range 3 {
-		units = append(units, named{long(800_000), fmt.Sprint(i)})
+		units = append(units, named{long(20_000), fmt.Sprint(i)})
 	}
 	forgot := 0
 	in, err := merge.New(t.Context(), query.Origin{}, units)
@@ -242,7 +242,7 @@ func TestForget(t *testing.T) {
 	for p := range uint32(3) {
 		_, err := in.Symbols(t.Context(), p)
 		require.NoError(t, err)
-		for range 3 {
+		for range 90 {
 			require.NoError(t, in.Scan(t.Context(), query.ScanRequest{Partition: p, Rows: []uint32{0}, Range: always, TotalsOnly: true}, func(*query.Row) error { return nil }))
 		}
 	}
