@@ -366,13 +366,26 @@ func TestCompactionOverABadBucket(t *testing.T) {
 
 // A block that is damaged keeps no other from being compacted, and stays.
 func TestCompactionOfADamagedBlock(t *testing.T) {
+	for what, damage := range map[string]func(s *shelf, name string) error{
+		"a byte differs": func(s *shelf, name string) error {
+			raw, err := bucket.Read(t.Context(), s.bucket, name)
+			if err != nil {
+				return err
+			}
+			raw[len(raw)/2] ^= 1
+			return s.bucket.Upload(t.Context(), name, reader(raw))
+		},
+		"its data is gone": func(s *shelf, name string) error { return s.bucket.Delete(t.Context(), name) },
+	} {
+		t.Run(what, func(t *testing.T) { compactDamaged(t, damage) })
+	}
+}
+
+func compactDamaged(t *testing.T, damage func(s *shelf, name string) error) {
 	s := fill(t, objstore.NewInMemBucket(), 51, 14, 60)
 	victim := s.blocks(t)[0]
 	name := fmt.Sprintf("%s/blocks/%s/%s", tenant.Anonymous, victim.ID, block.DataFile)
-	raw, err := bucket.Read(t.Context(), s.bucket, name)
-	require.NoError(t, err)
-	raw[len(raw)/2] ^= 1
-	require.NoError(t, s.bucket.Upload(t.Context(), name, reader(raw)))
+	require.NoError(t, damage(s, name))
 	c := s.compactor(t, s.bucket)
 	require.ErrorContains(t, c.Round(t.Context()), victim.ID.String())
 	require.NoError(t, c.Round(t.Context()))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
 
@@ -115,7 +116,7 @@ func (c *Compactor) keepReplaced(ctx context.Context, s *state, m catalog.Mark, 
 	for _, o := range others {
 		err, known := whole[o.ID]
 		if !known {
-			err = catalog.Verify(ctx, c.deps.Bucket, s.tenant, o)
+			err = c.verify(ctx, s, o)
 			whole[o.ID] = err
 		}
 		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Corrupt) {
@@ -127,6 +128,27 @@ func (c *Compactor) keepReplaced(ctx context.Context, s *state, m catalog.Mark, 
 		}
 	}
 	return false, nil
+}
+
+// Some stores take a moment to show what was written.
+const (
+	lookAgain = 20 * time.Millisecond // doubled each time
+	looks     = 6                     // two thirds of a second altogether
+)
+
+// verify looks whether a block is whole in the bucket.
+func (c *Compactor) verify(ctx context.Context, s *state, m *block.Meta) error {
+	for pause, n := lookAgain, 1; ; pause, n = 2*pause, n+1 {
+		err := catalog.Verify(ctx, c.deps.Bucket, s.tenant, m)
+		if !fault.Is(err, fault.NotFound) || n == looks {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // cleanPartial removes what is left of uploads that nobody has gone on with for

@@ -48,6 +48,15 @@ func (d *damaged) Error() string { return d.err.Error() }
 // Unwrap returns why.
 func (d *damaged) Unwrap() error { return d.err }
 
+// unreadable returns err, as damaged if it is the block's: another try right away
+// would end the same, and others would wait for it (O5).
+func unreadable(id ulid.ULID, err error) error {
+	if fault.Is(err, fault.Corrupt) || fault.Is(err, fault.NotFound) {
+		return &damaged{id, err}
+	}
+	return err
+}
+
 // run does the job. What it has made is in the bucket then, and known to
 // store-gateways as far as these could be told. There may be no outputs: nothing
 // is left of the inputs.
@@ -84,10 +93,7 @@ func (j *job) download(ctx context.Context) error {
 		}
 		for _, f := range m.Files {
 			if err := j.downloadFile(ctx, dir, m.ID, bucket.File(f)); err != nil {
-				if fault.Is(err, fault.Corrupt) {
-					err = &damaged{m.ID, err}
-				}
-				return err
+				return unreadable(m.ID, err)
 			}
 		}
 		raw, err := m.Marshal()
@@ -99,7 +105,7 @@ func (j *job) download(ctx context.Context) error {
 		}
 		b, err := block.OpenDir(dir)
 		if err != nil {
-			return err
+			return unreadable(m.ID, err)
 		}
 		j.open = append(j.open, b)
 		j.c.metrics.read.Add(float64(m.Size()))
