@@ -48,8 +48,6 @@ type Gateway struct {
 	caches  *caches
 	settle  time.Duration
 
-	learning sync.Mutex // held while deletions are read
-
 	mu struct {
 		sync.Mutex
 		tenants  map[string]*known
@@ -59,6 +57,10 @@ type Gateway struct {
 
 // known is what is known of a tenant. It is guarded by Gateway.mu.
 type known struct {
+	// learning is held while deletions are read: of other tenants they can be
+	// read meanwhile.
+	learning sync.Mutex
+
 	set     *catalog.Set
 	entries map[ulid.ULID]*entry // the blocks of set
 	deleted deletion.Rules       // stored ones

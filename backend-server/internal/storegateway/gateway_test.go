@@ -18,10 +18,12 @@ import (
 	"github.com/thanos-io/objstore"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
+	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/wal"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
@@ -241,4 +243,47 @@ func TestLearn(t *testing.T) {
 	require.ElementsMatch(t, []ulid.ULID{id, late}, mustGet(units), "nobody had told about the second one")
 	release()
 	require.True(t, fault.Is(g.Learn(t.Context(), team, ulid.Make()), fault.NotFound))
+}
+
+// An index may list what is not there any more: a query finds that out, and the
+// next one is not told of it.
+func TestABlockThatOnlyTheIndexHas(t *testing.T) {
+	bkt := objstore.NewInMemBucket()
+	id := put(t, bkt, at(1))
+	raw, err := bucket.Meta(t.Context(), bkt, team, id)
+	require.NoError(t, err)
+	meta, err := block.ReadMeta(raw)
+	require.NoError(t, err)
+	require.NoError(t, catalog.WriteIndex(t.Context(), bkt, team, catalog.Index{Written: time.Now(), Blocks: []*block.Meta{meta}}))
+	require.NoError(t, bucket.Delete(t.Context(), bkt, team, id))
+	g := newGateway(bkt)
+	require.NoError(t, g.Sync(t.Context()))
+	units, release := view(t, g, all())
+	require.Len(t, units, 1)
+	_, err = units[0].Select(t.Context())
+	require.True(t, fault.Is(err, fault.NotFound))
+	release()
+	units, release = view(t, g, all())
+	defer release()
+	require.Empty(t, units)
+}
+
+// A tenant whose deletions take long to be read holds up no other.
+func TestDeletionsOfTenantsAreReadAtOnce(t *testing.T) {
+	const slow = "slow"
+	begun, end := make(chan struct{}), make(chan struct{})
+	g := New(Deps{Bucket: objstore.NewInMemBucket(), Registerer: prometheus.NewRegistry(), Logger: discard(),
+		Deletions: func(_ context.Context, tenantID string) (deletion.Rules, error) {
+			if tenantID == slow {
+				close(begun)
+				<-end
+			}
+			return nil, nil
+		}})
+	done := make(chan error)
+	go func() { done <- g.LearnDeletions(t.Context(), slow) }()
+	<-begun
+	require.NoError(t, g.LearnDeletions(t.Context(), team))
+	close(end)
+	require.NoError(t, <-done)
 }

@@ -102,7 +102,7 @@ func (g *Gateway) sync(ctx context.Context, begin time.Time) error {
 // lookAgain brings what is known of a tenant up to date, after a block turned out
 // to be gone: who asks again is told of those that have taken its place. Of many
 // who find that out, one looks.
-func (g *Gateway) lookAgain(ctx context.Context, tenantID string) {
+func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID) {
 	g.mu.Lock()
 	t := g.tenant(tenantID)
 	begin := time.Now()
@@ -116,6 +116,10 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string) {
 	}
 	if err := g.syncTenant(ctx, tenantID, begin); err != nil {
 		g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
+	}
+	// An index may have it for as long as no compactor writes another one.
+	if _, err := bucket.Meta(ctx, g.bkt, tenantID, gone); fault.Is(err, fault.NotFound) {
+		g.forget(tenantID, gone)
 	}
 }
 
@@ -187,15 +191,18 @@ func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
 		return nil
 	}
 	// Who reads later sets later: what was just added must not get lost.
-	g.learning.Lock()
-	defer g.learning.Unlock()
+	g.mu.Lock()
+	t := g.tenant(tenantID)
+	g.mu.Unlock()
+	t.learning.Lock()
+	defer t.learning.Unlock()
 	rules, err := g.deps.Deletions(ctx, tenantID)
 	if err != nil {
 		return fmt.Errorf("deletions of %s: %w", tenantID, err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tenant(tenantID).deleted = rules
+	t.deleted = rules
 	return nil
 }
 
@@ -267,7 +274,7 @@ func (g *Gateway) show(tenantID string, meta *block.Meta) {
 	t := g.tenant(tenantID)
 	if t.entries[meta.ID] == nil {
 		src := g.caches.source(tenantID, meta, bucket.NewSource(g.bkt, tenantID, meta.ID))
-		src.missing = func(ctx context.Context) { g.lookAgain(ctx, tenantID) }
+		src.missing = func(ctx context.Context) { g.lookAgain(ctx, tenantID, meta.ID) }
 		t.entries[meta.ID] = newEntry(meta, src)
 		t.set.Add(meta)
 		g.metrics.known.Inc()
