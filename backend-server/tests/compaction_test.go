@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"flag"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,8 +23,6 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/tests/stores"
 )
-
-var everyStep = flag.Bool("compactor.every-step", false, "kill the compactor at each of its steps instead of at some")
 
 // compactorFlags make everything a compactor may do due at once: it works when
 // it is told to, and what it has replaced stays until the flags say otherwise.
@@ -86,7 +84,8 @@ func looks(dirs ...string) uint64 {
 }
 
 // killAt has a compactor make a round and kills it when folders have changed k
-// times. It reports whether it came to that.
+// times. It reports whether it came to that. The process is held (SIGSTOP) while
+// the folders are looked at, so that it does not get far between two looks.
 func killAt(s *server, k int, dirs ...string) bool {
 	last := looks(dirs...)
 	done := make(chan struct{})
@@ -98,9 +97,13 @@ func killAt(s *server, k int, dirs ...string) bool {
 	for {
 		select {
 		case <-done:
+			_ = s.cmd.Process.Signal(syscall.SIGCONT)
 			return false
 		default:
 		}
+		_ = s.cmd.Process.Signal(syscall.SIGCONT)
+		time.Sleep(200 * time.Microsecond)
+		_ = s.cmd.Process.Signal(syscall.SIGSTOP)
 		if now := looks(dirs...); now != last {
 			last = now
 			if k--; k == 0 {
@@ -111,21 +114,13 @@ func killAt(s *server, k int, dirs ...string) bool {
 	}
 }
 
-// steps returns the next step to kill at.
-func steps(k int) int {
-	if *everyStep {
-		return k + 1
-	}
-	return k + 1 + rand.IntN(4)
-}
-
 // TestKillWhileCompacting kills the compactor at the first, the second, … change
-// that it makes, to the bucket or to its folder. Whatever it leaves holds every
+// that it makes to the bucket. Whatever it leaves holds every
 // profile once, and the next one ends it.
 func TestKillWhileCompacting(t *testing.T) {
 	t.Parallel()
 	data, b := t.TempDir(), newShelf(t)
-	b.killed(t, ripe(t, b), data, nil, func(s *server, k int) bool { return killAt(s, k, b.dir, data) })
+	b.killed(t, ripe(t, b), data, nil, func(s *server, k int) bool { return killAt(s, k, b.dir) })
 }
 
 // killed has kill kill compactors, first while they make new blocks, then while
@@ -148,7 +143,7 @@ func (b *shelf) killed(t *testing.T, h *history, data string, flags []string, ki
 // until there is no such step.
 func (b *shelf) killedOften(t *testing.T, h *history, data string, flags []string, kill func(s *server, k int) bool, verify func(when string)) (kills int) {
 	t.Helper()
-	for k := 1; ; k = steps(k) {
+	for k := 1; ; k++ {
 		s := b.compacts(t, data, flags...)
 		require.Empty(t, files(t, filepath.Join(data, "compactor")), "left from before")
 		if !kill(s, k) {
@@ -266,7 +261,7 @@ func TestKillAllWhileCompacting(t *testing.T) {
 	data, h := t.TempDir(), newHistory("alone", 3*time.Hour)
 	from, to := h.begin.Add(20*time.Minute), h.begin.Add(130*time.Minute)
 	kills := 0
-	for k := 1; ; k = steps(k) {
+	for k := 1; ; k++ {
 		s := startReady(t, data, compactorFlags...)
 		h.everywhere(t, s, fmt.Sprintf("after %d kills", kills))
 		h.push(t, 6, s)
