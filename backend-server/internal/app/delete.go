@@ -17,6 +17,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/deletion/admin"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 	"github.com/hearth-profiles/hearth/backend-server/internal/question"
 	api "github.com/hearth-profiles/hearth/backend-server/internal/transport/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/transport/store"
@@ -148,12 +149,8 @@ func (a *App) tidyRules(ctx context.Context, tenantID string, blocks []*block.Me
 			oldest = max(oldest, r.Range.End+1)
 		}
 	}
-	for _, r := range rules.Stored {
-		if r.Range.End+1 < oldest {
-			if err := deletion.Remove(ctx, a.bucket, tenantID, r.ID); err != nil && !fault.Is(err, fault.NotFound) {
-				return err
-			}
-		}
+	if err := a.endOvertaken(ctx, tenantID, rules.Stored, oldest); err != nil {
+		return err
 	}
 	limit := a.retention.MaxBytes(tenantID)
 	last := overCap(blocks, limit)
@@ -169,6 +166,32 @@ func (a *App) tidyRules(ctx context.Context, tenantID string, blocks []*block.Me
 	a.logger.Info("a tenant's blocks are over the size cap; what is oldest goes", "tenant", tenantID, "limit", limit, "until", r.Range.End)
 	e := deletion.Event{Time: now, Kind: deletion.RetentionEnforced, Rule: &r, Reason: sizeCap}
 	return errors.Join(deletion.Append(ctx, a.bucket, tenantID, e), a.announceDeletions(ctx, tenantID))
+}
+
+// endOvertaken ends deletions of what everything before a time is too old for, as
+// soon as the bucket has no block of that time: should profiles be kept for
+// longer again, what was deleted must not be back.
+func (a *App) endOvertaken(ctx context.Context, tenantID string, stored deletion.Rules, oldest profile.UnixMilli) error {
+	overtaken := slices.DeleteFunc(slices.Clone(stored), func(r deletion.Rule) bool { return r.Range.End+1 >= oldest })
+	if len(overtaken) == 0 {
+		return nil
+	}
+	idx, err := catalog.ReadIndex(ctx, a.bucket, tenantID)
+	if fault.Is(err, fault.NotFound) { // a tenant without blocks
+		idx, err = new(catalog.Index), nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range overtaken {
+		if slices.ContainsFunc(idx.Blocks, func(m *block.Meta) bool { return m.TimeRange().Overlaps(r.Range) }) {
+			continue
+		}
+		if err := deletion.Remove(ctx, a.bucket, tenantID, r.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // overCap returns the youngest block that has to go so that the others, without

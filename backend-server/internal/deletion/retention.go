@@ -99,6 +99,10 @@ func (r *Retention) Reload() error {
 	if err == nil {
 		tenants, err = parseOverrides(raw, r.everybody)
 	}
+	if err == nil && len(r.mu.tenants) > 0 && len(bytes.TrimSpace(raw)) == 0 {
+		// Who writes a file empties it first.
+		err = errors.New("it is empty, and had settings before; to take all of them back, write {}")
+	}
 	if err != nil {
 		err = fmt.Errorf("-%s %s: %w", overridesFlag, r.file, err)
 		if r.mu.said != err.Error() {

@@ -100,7 +100,7 @@ func TestFileIsReadAgain(t *testing.T) {
 	write("a: {period: 2d}")
 	require.NoError(t, r.Reload())
 	require.EqualValues(t, 0, testutil.ToFloat64(r.failing))
-	write("")
+	write("{}")
 	require.NoError(t, r.Reload())
 	require.Equal(t, "30d", period("a"))
 }
@@ -136,4 +136,20 @@ func FuzzEvent(f *testing.F) {
 			require.NoError(t, e.Rule.Check())
 		}
 	})
+}
+
+// A file that is being written looks empty for a moment: what is to be kept for
+// long must not be too old for that moment.
+func TestAFileThatIsBeingWrittenTakesNoSettingsBack(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "overrides.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+	write("a: {period: 1y}")
+	r, err := NewRetention(Config{Period: "1h", Overrides: file}, nil, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	write("")
+	require.ErrorContains(t, r.Reload(), "it is empty")
+	require.Equal(t, 365*24*time.Hour, r.Policy("a").Period)
+	write("{}")
+	require.NoError(t, r.Reload())
+	require.Equal(t, time.Hour, r.Policy("a").Period)
 }
