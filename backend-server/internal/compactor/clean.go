@@ -162,6 +162,14 @@ func (c *Compactor) cleanPartial(ctx context.Context, s *state) error {
 		if age := c.deps.Now().Sub(newest); age < c.cfg.PartialAfter {
 			continue
 		}
+		// Somebody may have gone on with it since the round began, whatever the
+		// clocks say.
+		if _, err := bucket.Meta(ctx, c.deps.Bucket, s.tenant, id); !fault.Is(err, fault.NotFound) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, id); err != nil {
 			return fmt.Errorf("upload that was given up: %w", err)
 		}

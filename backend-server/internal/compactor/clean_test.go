@@ -154,6 +154,17 @@ func TestMarksAloneRemoveNothing(t *testing.T) {
 	require.True(t, y.has(t, m))
 }
 
+// An upload may end while a round is under way, and clocks may differ.
+func TestAnUploadThatHasEndedMeanwhileIsKept(t *testing.T) {
+	y := newYard(t)
+	whole, partial := y.add(t), y.add(t)
+	require.NoError(t, y.Delete(t.Context(), y.name(partial, block.MetaFile)))
+	y.now = y.now.Add(72 * time.Hour)
+	require.NoError(t, y.cleanPartial(t.Context(), &state{tenant: shop, partial: []ulid.ULID{whole.ID, partial.ID}}))
+	require.True(t, y.has(t, whole))
+	require.False(t, y.has(t, partial))
+}
+
 // fragile fails to delete data.
 type fragile struct{ objstore.Bucket }
 
