@@ -19,6 +19,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/replica"
 )
 
@@ -67,6 +68,8 @@ type Compactor struct {
 
 	// round is held by a round; the fields below belong to it.
 	round sync.Mutex
+	// since is when the rules of retention of a tenant were first seen, by name.
+	since map[string]map[string]time.Time
 	// damaged are blocks that could not be read, with when they are tried again.
 	damaged map[ulid.ULID]time.Time
 }
@@ -81,7 +84,7 @@ func New(cfg Config, deps Deps) (*Compactor, error) {
 		cfg: cfg, deps: deps, dir: deps.Dir, ranges: ranges,
 		// A job looks at each block once.
 		digester: replica.NewDigester(0), metrics: newMetrics(deps.Registerer),
-		damaged: map[ulid.ULID]time.Time{},
+		since: map[string]map[string]time.Time{}, damaged: map[ulid.ULID]time.Time{},
 	}
 	c.Service = services.NewBasicService(c.start, c.run, nil).WithName("compactor")
 	return c, nil
@@ -169,9 +172,45 @@ func (c *Compactor) tenant(ctx context.Context, tenantID string) error {
 	if err != nil {
 		return fmt.Errorf("deletions: %w", err)
 	}
-	errs := []error{c.markGone(ctx, s, rules), c.work(ctx, s, rules), c.clean(ctx, s), c.tidy(ctx, s, rules)}
+	err = errors.Join(c.markGone(ctx, s, rules), c.work(ctx, s, c.lasting(tenantID, rules)), c.clean(ctx, s))
+	if err == nil { // copies that could not be merged are not to be taken for too much
+		err = c.tidy(ctx, s, rules)
+	}
 	c.metrics.blocks.WithLabelValues(tenantID).Set(float64(len(s.set.Counting())))
-	return errors.Join(errs...)
+	return err
+}
+
+// lasting leaves out rules of retention that have not been there for a while. A
+// mistake in the settings that is noticed by then takes nothing out of blocks.
+func (c *Compactor) lasting(tenantID string, rules Rules) Rules {
+	before, now := c.since[tenantID], map[string]time.Time{}
+	out := Rules{Stored: rules.Stored}
+	for i := range rules.Retention {
+		name := ruleName(&rules.Retention[i], true)
+		since, ok := before[name]
+		if !ok {
+			since = c.deps.Now()
+		}
+		now[name] = since
+		if c.deps.Now().Sub(since) >= c.cfg.DeletionDelay {
+			out.Retention = append(out.Retention, rules.Retention[i])
+		}
+	}
+	c.since[tenantID] = now
+	return out
+}
+
+// diskShare is the part of the free disk that the inputs of a job may take: they
+// and what is made of them lie there together.
+const diskShare = 3
+
+// room returns how large the inputs of a job may be, 0 if that is not known.
+func (c *Compactor) room() int64 {
+	space, err := vfs.OS{}.Space(filepath.Dir(c.dir))
+	if err != nil {
+		return 0
+	}
+	return int64(space.Free) / diskShare
 }
 
 func (c *Compactor) rules(ctx context.Context, s *state) (Rules, error) {
@@ -261,7 +300,7 @@ func ids(blocks []*block.Meta) []ulid.ULID {
 // work plans jobs and does them.
 func (c *Compactor) work(ctx context.Context, s *state, rules Rules) error {
 	free := slices.DeleteFunc(c.free(s), func(m *block.Meta) bool { return c.damaged[m.ID].After(c.deps.Now()) })
-	tasks := plan(free, c.ranges, c.cfg.After, c.deps.Now())
+	tasks := plan(free, c.ranges, c.cfg.After, c.room(), c.deps.Now())
 	for _, t := range tasks {
 		free = slices.DeleteFunc(free, func(m *block.Meta) bool { return slices.Contains(t.blocks, m) })
 	}
@@ -291,6 +330,7 @@ const damagedPause = 6 * time.Hour
 // do does a task: the new blocks count from then on, the old ones do not.
 func (c *Compactor) do(ctx context.Context, s *state, t task, rules Rules) error {
 	begin := time.Now()
+	rules = rules.reaching(t.blocks)
 	j := &job{c: c, tenant: s.tenant, inputs: t.blocks, rules: rules}
 	err := j.run(ctx)
 	var bad *damaged

@@ -44,8 +44,9 @@ type lot struct {
 
 // plan says which blocks to merge, of those that count. Every block is in one
 // task at most. The longest range that is over and has blocks to merge decides,
-// so that what lies about for a day is rewritten once.
-func plan(blocks []*block.Meta, ranges []int64, after time.Duration, now time.Time) []task {
+// so that what lies about for a day is rewritten once; if that would be more than
+// limit bytes, 0 for any, a shorter one does.
+func plan(blocks []*block.Meta, ranges []int64, after time.Duration, limit int64, now time.Time) []task {
 	lots := lotsOf(blocks)
 	var out []task
 	for i := len(ranges) - 1; i >= 0; i-- {
@@ -66,6 +67,9 @@ func plan(blocks []*block.Meta, ranges []int64, after time.Duration, now time.Ti
 			t := task{why: fmt.Sprintf("%s from %s", time.Duration(length)*time.Millisecond, time.UnixMilli(w).UTC().Format(time.RFC3339))}
 			for _, l := range chosen {
 				t.blocks = append(t.blocks, l.blocks...)
+			}
+			if limit > 0 && t.size() > limit {
+				continue
 			}
 			out = append(out, t)
 			lots = slices.DeleteFunc(lots, func(l *lot) bool { return slices.Contains(chosen, l) })

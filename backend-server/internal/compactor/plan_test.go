@@ -76,7 +76,7 @@ func TestPlan(t *testing.T) {
 			}
 			slices.SortStableFunc(blocks, func(a, b *block.Meta) int { return int(a.MinTime - b.MinTime) })
 			var got []string
-			for _, task := range plan(blocks, hours, 90*time.Minute, after(c.now)) {
+			for _, task := range plan(blocks, hours, 90*time.Minute, 0, after(c.now)) {
 				name := ""
 				for _, m := range task.blocks {
 					name += string(m.ID[15:])
@@ -104,7 +104,7 @@ func TestPlansEnd(t *testing.T) {
 		}
 		rounds := 0
 		for now := 0.0; now < 200; now += 10 * rng.Float64() {
-			for tasks := plan(blocks, hours, time.Hour, after(now)); len(tasks) > 0; tasks = plan(blocks, hours, time.Hour, after(now)) {
+			for tasks := plan(blocks, hours, time.Hour, 0, after(now)); len(tasks) > 0; tasks = plan(blocks, hours, time.Hour, 0, after(now)) {
 				rounds++
 				require.Less(t, rounds, 500, "seed %d", seed)
 				for _, task := range tasks {
@@ -176,4 +176,20 @@ func TestConfig(t *testing.T) {
 func defaults() (c Config) {
 	c.RegisterFlags(flag.NewFlagSet("", flag.ContinueOnError))
 	return c
+}
+
+// What there is no room for is merged in smaller steps, or not at all.
+func TestPlanWithinLimits(t *testing.T) {
+	var blocks []*block.Meta
+	for hour := range int64(12) {
+		for range 2 {
+			at := profile.UnixMilli(hour * 3_600_000)
+			blocks = append(blocks, &block.Meta{ID: ulid.Make(), MinTime: at, MaxTime: at + 1000, Files: []block.File{{Size: 100}}})
+		}
+	}
+	now := time.UnixMilli(0).Add(72 * time.Hour)
+	lengths := []int64{3_600_000, 6 * 3_600_000, 24 * 3_600_000}
+	for limit, want := range map[int64]int{0: 1, 2400: 1, 2399: 2, 1199: 12, 199: 0} {
+		require.Len(t, plan(blocks, lengths, 0, limit, now), want, "limit %d", limit)
+	}
 }

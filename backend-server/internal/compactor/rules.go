@@ -66,6 +66,18 @@ func (r Rules) gone(m *block.Meta) bool {
 	})
 }
 
+// reaching leaves out rules of retention that reach over none of the blocks: what
+// is too old in part stays until all of it is, and is only not shown.
+func (r Rules) reaching(blocks []*block.Meta) Rules {
+	out := Rules{Stored: r.Stored}
+	for _, rule := range r.Retention {
+		if slices.ContainsFunc(blocks, func(m *block.Meta) bool { return covers(&rule, m.TimeRange()) }) {
+			out.Retention = append(out.Retention, rule)
+		}
+	}
+	return out
+}
+
 // pending returns the rules that a block has to be rewritten for.
 func (r Rules) pending(m *block.Meta) (out deletion.Rules, names []string) {
 	add := func(rule *deletion.Rule, retention bool) {
