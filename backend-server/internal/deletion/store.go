@@ -63,6 +63,19 @@ func List(ctx context.Context, bkt objstore.BucketReader, tenantID string) (Rule
 	return out, err
 }
 
+// Read returns a deletion. It is NotFound if there is none of that ID, Corrupt if
+// it cannot be read.
+func Read(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID) (*Rule, error) {
+	raw, err := bucket.Read(ctx, bkt, objectName(tenantID, rulesDir, id))
+	if err == nil {
+		var r *Rule
+		if r, err = UnmarshalRule(raw); err == nil {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("deletion %s of %s: %w", id, tenantID, err)
+}
+
 // Remove takes a deletion back. It is NotFound if there is none of that ID.
 func Remove(ctx context.Context, bkt objstore.Bucket, tenantID string, id ulid.ULID) error {
 	name := objectName(tenantID, rulesDir, id)

@@ -64,8 +64,10 @@ type known struct {
 	set     *catalog.Set
 	entries map[ulid.ULID]*entry // the blocks of set
 	deleted deletion.Rules       // stored ones
-	indexed time.Time            // when the index was written that was read last
-	looked  time.Time            // when something was gone last
+	// unreadable is why deleted is not known; nil if it is.
+	unreadable error
+	indexed    time.Time // when the index was written that was read last
+	looked     time.Time // when something was gone last
 }
 
 // New returns a gateway that is not started.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,4 +242,37 @@ func TestDeletionsAreLearnt(t *testing.T) {
 	deleted, err = g.Deleted("team-b")
 	require.NoError(t, err)
 	require.Equal(t, deletion.Rules{retention}, deleted, "of a tenant that is not known")
+}
+
+// A tenant whose deletions cannot be read shows nothing, and others all they
+// have.
+func TestUnreadableDeletionsAreOneTenantsTrouble(t *testing.T) {
+	bkt := objstore.NewInMemBucket()
+	put(t, bkt, at(100))
+	broken := fault.New(fault.Corrupt, "version 9")
+	g := New(Deps{
+		Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: discard(),
+		Deletions: func(_ context.Context, tenantID string) (deletion.Rules, error) {
+			if tenantID == team {
+				return nil, broken
+			}
+			return nil, nil
+		},
+	})
+	require.NoError(t, bkt.Upload(t.Context(), "team-b/deletions/x", strings.NewReader("")))
+	require.NoError(t, g.Sync(t.Context()))
+	require.NoError(t, g.Ready())
+	_, _, err := g.View(t.Context(), team, Wanted{Range: all()})
+	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+	require.ErrorContains(t, err, "version 9")
+	_, err = g.Overview(t.Context(), team, Wanted{Range: all()})
+	require.ErrorContains(t, err, "version 9")
+	_, release, err := g.View(t.Context(), "team-b", Wanted{Range: all()})
+	require.NoError(t, err)
+	release()
+	broken = nil
+	require.NoError(t, g.LearnDeletions(t.Context(), team))
+	units, release := view(t, g, all())
+	require.Len(t, units, 1)
+	release()
 }

@@ -127,7 +127,10 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 // listing if it is newer than the one read before: what came after it, the
 // gateway was told of.
 func (g *Gateway) syncTenant(ctx context.Context, tenantID string, begin time.Time) error {
-	if err := g.LearnDeletions(ctx, tenantID); err != nil {
+	switch err := g.LearnDeletions(ctx, tenantID); {
+	case fault.Is(err, fault.Corrupt):
+		g.logger.Error("queries of a tenant fail until its deletions can be read; one that is broken can be taken back", "tenant", tenantID, "err", err)
+	case err != nil:
 		return err
 	}
 	idx, fresh := g.index(ctx, tenantID)
@@ -185,7 +188,9 @@ func (g *Gateway) index(ctx context.Context, tenantID string) (*catalog.Index, b
 }
 
 // LearnDeletions reads what is deleted of a tenant. Every view from now on is
-// without it.
+// without it. If one of the deletions cannot be read, there are no views of the
+// tenant until it can: what is deleted would be shown. Other tenants are none the
+// worse for it.
 func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
 	if g.deps.Deletions == nil {
 		return nil
@@ -198,12 +203,18 @@ func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
 	defer t.learning.Unlock()
 	rules, err := g.deps.Deletions(ctx, tenantID)
 	if err != nil {
-		return fmt.Errorf("deletions of %s: %w", tenantID, err)
+		err = fmt.Errorf("deletions of %s: %w", tenantID, err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t.deleted = rules
-	return nil
+	t.unreadable = nil
+	if fault.Is(err, fault.Corrupt) {
+		t.unreadable = fault.New(fault.Unavailable, "what is deleted is not known, so nothing can be shown: %w", err)
+	}
+	if err == nil {
+		t.deleted = rules
+	}
+	return err
 }
 
 // Notify tells the gateway that a block has arrived in the bucket.

@@ -61,7 +61,7 @@ func (g *Gateway) Deleted(tenantID string) (deletion.Rules, error) {
 		return nil, g.mu.unlisted
 	}
 	if t := g.mu.tenants[tenantID]; t != nil {
-		return slices.Concat(t.deleted, retention), nil
+		return slices.Concat(t.deleted, retention), t.unreadable
 	}
 	return retention, nil
 }
@@ -82,6 +82,9 @@ func (g *Gateway) View(ctx context.Context, tenantID string, w Wanted) ([]query.
 	}
 	var held []*entry
 	if t := g.mu.tenants[tenantID]; t != nil {
+		if t.unreadable != nil {
+			return nil, nil, t.unreadable
+		}
 		if w.Only == nil {
 			for _, m := range t.set.Counting() {
 				if w.concerns(m) {

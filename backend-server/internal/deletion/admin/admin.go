@@ -168,19 +168,21 @@ func (a *Admin) TakeBack(ctx context.Context, which ulid.ULID, who deletion.Who)
 	if err != nil {
 		return err
 	}
-	rules, err := deletion.List(ctx, a.deps.Bucket, id)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(rules, func(r deletion.Rule) bool { return r.ID == which })
-	if at < 0 {
+	r, err := deletion.Read(ctx, a.deps.Bucket, id, which)
+	switch {
+	case fault.Is(err, fault.NotFound):
 		// It may have been taken back by a request that not everybody heard of.
 		if err := a.announce(ctx, id, "there is no such deletion any more"); err != nil {
 			return err
 		}
 		return fault.New(fault.NotFound, "there is no deletion %s", which)
+	case fault.Is(err, fault.Corrupt): // it keeps the tenant's data from being shown
+		a.deps.Logger.Warn("a deletion that cannot be read is taken back", "tenant", id, "deletion", which, "err", err)
+		r = &deletion.Rule{ID: which, Reason: "it could not be read"}
+	case err != nil:
+		return err
 	}
-	if err := a.log(ctx, id, deletion.DeletionTakenBack, &rules[at], who); err != nil {
+	if err := a.log(ctx, id, deletion.DeletionTakenBack, r, who); err != nil {
 		return err
 	}
 	if err := deletion.Remove(ctx, a.deps.Bucket, id, which); err != nil {

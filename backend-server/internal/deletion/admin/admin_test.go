@@ -292,3 +292,18 @@ func TestPartsAreFew(t *testing.T) {
 	}
 	require.Empty(t, parts(profile.TimeRange{Start: 2, End: 1}))
 }
+
+// A deletion that cannot be read keeps a tenant's data from being shown, so it
+// can be taken back.
+func TestABrokenDeletionIsTakenBack(t *testing.T) {
+	w := newWorld()
+	got, err := w.Delete(as(t, "a"), api, someone)
+	require.NoError(t, err)
+	require.NoError(t, w.bkt.Upload(t.Context(), "a/deletions/"+got.ID.String()+".json", strings.NewReader(`{"version":99}`)))
+	_, err = w.List(as(t, "a"))
+	require.True(t, fault.Is(err, fault.Corrupt), "%v", err)
+	require.NoError(t, w.TakeBack(as(t, "a"), got.ID, someone))
+	list, err := w.List(as(t, "a"))
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
