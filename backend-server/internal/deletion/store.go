@@ -63,8 +63,14 @@ func List(ctx context.Context, bkt objstore.BucketReader, tenantID string) (Rule
 	return out, err
 }
 
-// Read returns a deletion. It is NotFound if there is none of that ID, Corrupt if
-// it cannot be read.
+// Unreadable reports whether an error says that a deletion is there and cannot be
+// understood, rather than that the store does not answer.
+func Unreadable(err error) bool {
+	return fault.Is(err, fault.Corrupt) || fault.Is(err, fault.Unimplemented)
+}
+
+// Read returns a deletion. It is NotFound if there is none of that ID, and
+// may be Unreadable.
 func Read(ctx context.Context, bkt objstore.BucketReader, tenantID string, id ulid.ULID) (*Rule, error) {
 	raw, err := bucket.Read(ctx, bkt, objectName(tenantID, rulesDir, id))
 	if err == nil {

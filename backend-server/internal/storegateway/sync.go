@@ -13,6 +13,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/deletion"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
 )
 
@@ -128,7 +129,7 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 // gateway was told of.
 func (g *Gateway) syncTenant(ctx context.Context, tenantID string, begin time.Time) error {
 	switch err := g.LearnDeletions(ctx, tenantID); {
-	case fault.Is(err, fault.Corrupt):
+	case deletion.Unreadable(err):
 		g.logger.Error("queries of a tenant fail until its deletions can be read; one that is broken can be taken back", "tenant", tenantID, "err", err)
 	case err != nil:
 		return err
@@ -208,7 +209,7 @@ func (g *Gateway) LearnDeletions(ctx context.Context, tenantID string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t.unreadable = nil
-	if fault.Is(err, fault.Corrupt) {
+	if deletion.Unreadable(err) {
 		t.unreadable = fault.New(fault.Unavailable, "what is deleted is not known, so nothing can be shown: %w", err)
 	}
 	if err == nil {

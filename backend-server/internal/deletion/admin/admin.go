@@ -176,7 +176,7 @@ func (a *Admin) TakeBack(ctx context.Context, which ulid.ULID, who deletion.Who)
 			return err
 		}
 		return fault.New(fault.NotFound, "there is no deletion %s", which)
-	case fault.Is(err, fault.Corrupt): // it keeps the tenant's data from being shown
+	case deletion.Unreadable(err): // it keeps the tenant's data from being shown
 		a.deps.Logger.Warn("a deletion that cannot be read is taken back", "tenant", id, "deletion", which, "err", err)
 		r = &deletion.Rule{ID: which, Reason: "it could not be read"}
 	case err != nil:
