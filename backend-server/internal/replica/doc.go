@@ -40,6 +40,12 @@
 // that has been taken; see Choice. Where the first row of a source begins nobody
 // knows, so that one may be left out: rather too little growth than some twice.
 //
+// A compacted block has rows of several databases. It says, by series, which of
+// them had exactly its rows (Entry.Lineage); what of these is found elsewhere
+// goes on where the block ends, and the other way round, as if it all came from
+// one database. Where none had exactly its rows, its first row is one whose
+// begin nobody knows.
+//
 // # Invariants
 //
 //	C1  a profile that any source has is in exactly one of the picks, in one
