@@ -300,8 +300,8 @@ func TestMessagesOfOtherVersions(t *testing.T) {
 		"rows first":         {[]*hearthv1.ReadRequest{{What: &hearthv1.ReadRequest_Refs{}}}, fault.Invalid},
 		"an unknown message": {[]*hearthv1.ReadRequest{open, unknown}, fault.Unimplemented},
 		"opened twice":       {[]*hearthv1.ReadRequest{open, open}, fault.Unimplemented},
-		"newer references":   {[]*hearthv1.ReadRequest{open, {What: &hearthv1.ReadRequest_Refs{Refs: []byte{2, 0}}}}, fault.Corrupt},
-		"newer picks":        {[]*hearthv1.ReadRequest{open, {What: &hearthv1.ReadRequest_Picks{Picks: []byte{2, 0}}}}, fault.Corrupt},
+		"newer references":   {[]*hearthv1.ReadRequest{open, {What: &hearthv1.ReadRequest_Refs{Refs: []byte{3, 0}}}}, fault.Corrupt},
+		"newer picks":        {[]*hearthv1.ReadRequest{open, {What: &hearthv1.ReadRequest_Picks{Picks: []byte{3, 0}}}}, fault.Corrupt},
 		"no role":            {[]*hearthv1.ReadRequest{{What: &hearthv1.ReadRequest_Open{Open: &hearthv1.ListRequest{Tenant: "acme"}}}}, fault.Unavailable},
 		"no question":        {[]*hearthv1.ReadRequest{{What: &hearthv1.ReadRequest_Open{Open: &hearthv1.ListRequest{Tenant: "acme", Role: 1}}}}, fault.Unimplemented},
 	} {
