@@ -25,7 +25,7 @@ func run(t *testing.T, args ...string) (code int, out, errOut string) {
 func TestCommandLine(t *testing.T) {
 	code, out, _ := run(t, "-modules")
 	require.Zero(t, code)
-	require.Equal(t, "all\nbackend\nread\nwrite\ndistributor\ningester\nquerier\nquery-frontend\nquery-scheduler\nstore-gateway\n", out)
+	require.Equal(t, "all\nbackend\nread\nwrite\ndistributor\ningester\nquerier\nquery-frontend\nquery-scheduler\nstore-gateway\ncompactor\n", out)
 	code, out, _ = run(t, "-version")
 	require.Zero(t, code)
 	require.Contains(t, out, "hearth")

@@ -189,7 +189,7 @@ func (b *shelf) settled(t *testing.T, h *history, data string) {
 // reached over HTTP: there the compactor can be killed at every single request
 // that changes something, before the store has it or after.
 func TestKillWhileCompactingAStore(t *testing.T) {
-	short(t)
+	long(t)
 	t.Parallel()
 	store := stores.Start(t, bucket.S3)
 	b, p := storeShelf(t, store), newPort(t, store.Address)

@@ -300,3 +300,12 @@ func short(t *testing.T) {
 		t.Skip("-short")
 	}
 }
+
+// long skips a test that shows little that shorter ones do not, but for long
+// runs, which -cluster.hold=10s or more stands for.
+func long(t *testing.T) {
+	t.Helper()
+	if *hold < 10*time.Second {
+		t.Skip("only with -cluster.hold=10s or more")
+	}
+}

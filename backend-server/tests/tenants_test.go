@@ -24,9 +24,11 @@ import (
 //
 //	go test ./backend-server/tests -run TestManyTenants -v -bucket.tenants=50 -bucket.blocks=20
 var (
-	manyTenants = flag.Int("bucket.tenants", 4, "tenants of TestManyTenants")
+	manyTenants = flag.Int("bucket.tenants", fewTenants, "tenants of TestManyTenants")
 	manyBlocks  = flag.Int("bucket.blocks", 5, "blocks that each of them has, an hour each, up to 24")
 )
+
+const fewTenants = 4
 
 // profilesPerBlock makes small blocks.
 const profilesPerBlock = 12
@@ -172,6 +174,9 @@ func (v *inventory) rounds(n int, flags ...string) (out []work) {
 func TestManyTenants(t *testing.T) {
 	for _, name := range []string{bucket.Filesystem, bucket.S3} {
 		t.Run(name, func(t *testing.T) {
+			if name == bucket.S3 && *manyTenants == fewTenants {
+				long(t)
+			}
 			v := &inventory{t, stores.Start(t, name).Flags}
 			tenants, blocks := *manyTenants, *manyTenants**manyBlocks
 			v.fill()

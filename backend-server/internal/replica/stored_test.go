@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,11 +21,14 @@ import (
 // watched is a block that notes which ranges rows are read of.
 type watched struct {
 	*block.Block
+	mu      sync.Mutex
 	scanned []profile.TimeRange
 }
 
 func (w *watched) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
+	w.mu.Lock()
 	w.scanned = append(w.scanned, req.Range)
+	w.mu.Unlock()
 	return w.Block.Scan(ctx, req, fn)
 }
 
