@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,9 +54,21 @@ func fuzz(ctx context.Context, how fuzzing, pkgs ...string) error {
 	if err != nil {
 		return err
 	}
+	programs, err := os.MkdirTemp("", "hearth-fuzz")
+	if err != nil {
+		return fmt.Errorf("fuzz programs: %w", err)
+	}
+	defer os.RemoveAll(programs) // nothing is lost if they stay
 	var errs []error
-	for _, t := range targets {
-		if err := how.run(ctx, t); err != nil {
+	for i, t := range targets {
+		// The targets of a package are one program.
+		program := filepath.Join(programs, "fuzz.test")
+		if how.traceless && (i == 0 || targets[i-1].pkg != t.pkg) {
+			if err := run(ctx, "go", "test", "-c", "-fuzz=.", "-o", program, t.pkg); err != nil {
+				return err
+			}
+		}
+		if err := how.run(ctx, t, program); err != nil {
 			errs = append(errs, fmt.Errorf("%s of %s: %w", t.name, t.pkg, err))
 		}
 		if ctx.Err() != nil {
@@ -65,9 +78,8 @@ func fuzz(ctx context.Context, how fuzzing, pkgs ...string) error {
 	return errors.Join(errs...)
 }
 
-// fuzzTargets asks the test binaries which targets there are.
+// fuzzTargets finds out which targets there are.
 func fuzzTargets(ctx context.Context, pkgs []string) ([]target, error) {
-	// Only packages with such a function are built.
 	dirs, err := output(ctx, "go", append([]string{"list", "-f", "{{.ImportPath}}\t{{.Dir}}\t{{join .TestGoFiles \",\"}},{{join .XTestGoFiles \",\"}}"}, pkgs...)...)
 	if err != nil {
 		return nil, err
@@ -78,21 +90,12 @@ func fuzzTargets(ctx context.Context, pkgs []string) ([]target, error) {
 		if len(fields) != 3 {
 			return nil, fmt.Errorf("go list says %q", line)
 		}
-		has, err := hasFuzz(fields[1], strings.Split(fields[2], ","))
+		names, err := fuzzNames(fields[1], strings.Split(fields[2], ","))
 		if err != nil {
 			return nil, err
 		}
-		if !has {
-			continue
-		}
-		names, err := output(ctx, "go", "test", "-list=^Fuzz", fields[0])
-		if err != nil {
-			return nil, err
-		}
-		for name := range strings.Lines(names) {
-			if name = strings.TrimSpace(name); strings.HasPrefix(name, "Fuzz") {
-				out = append(out, target{fields[0], fields[1], name})
-			}
+		for _, name := range names {
+			out = append(out, target{fields[0], fields[1], name})
 		}
 	}
 	if len(out) == 0 {
@@ -101,30 +104,32 @@ func fuzzTargets(ctx context.Context, pkgs []string) ([]target, error) {
 	return out, nil
 }
 
-var fuzzFunc = regexp.MustCompile(`(?m)^func Fuzz\w*\(`)
+var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
 
-func hasFuzz(dir string, files []string) (bool, error) {
+// fuzzNames lists the targets in test files.
+func fuzzNames(dir string, files []string) (names []string, err error) {
 	for _, name := range files {
 		if name == "" {
 			continue
 		}
 		source, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
-			return false, fmt.Errorf("test file: %w", err)
+			return nil, fmt.Errorf("test file: %w", err)
 		}
-		if fuzzFunc.Match(source) {
-			return true, nil
+		for _, found := range fuzzFunc.FindAllSubmatch(source, -1) {
+			names = append(names, string(found[1]))
 		}
 	}
-	return false, nil
+	slices.Sort(names)
+	return names, nil
 }
 
-// run fuzzes one target.
-func (f fuzzing) run(ctx context.Context, t target) error {
-	args := []string{"test", "-run=^$", "-fuzz=^" + t.name + "$", "-fuzztime=" + f.each.String(), "-fuzzminimizetime=10s",
-		"-parallel=2", "-timeout=" + (f.each + 10*time.Minute).String(), t.pkg}
+// run fuzzes one target; if it is to leave no trace, with the program of its
+// package.
+func (f fuzzing) run(ctx context.Context, t target, program string) error {
+	limit := (f.each + 10*time.Minute).String()
 	if !f.traceless {
-		return run(ctx, "go", args...)
+		return run(ctx, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+f.each.String(), "-fuzzminimizetime=10s", "-parallel=2", "-timeout="+limit, t.pkg)
 	}
 	cache, err := os.MkdirTemp("", "hearth-fuzz")
 	if err != nil {
@@ -136,14 +141,21 @@ func (f fuzzing) run(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
-	args = append(args, "-test.fuzzcachedir="+cache)
-	failed := run(ctx, "go", args...)
+	once := func() error {
+		fmt.Println("+ fuzz", t.pkg, t.name)
+		args := []string{"-test.run=^$", "-test.fuzz=^" + t.name + "$", "-test.fuzztime=" + f.each.String(), "-test.fuzzminimizetime=10s",
+			"-test.parallel=2", "-test.timeout=" + limit, "-test.fuzzcachedir=" + cache}
+		cmd := command(ctx, os.Environ(), program, args...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, os.Stdout, os.Stderr
+		return describe(cmd.Run(), t.name, nil)
+	}
+	failed := once()
 	found, err := showFound(inputs, known)
 	if failed != nil && err == nil && !found && ctx.Err() == nil {
 		// Go's fuzzer may fail of its own when its time is up on a busy machine;
 		// a seed that fails does so again.
 		fmt.Println("nothing was found; once more")
-		failed = run(ctx, "go", args...)
+		failed = once()
 		_, err = showFound(inputs, known)
 	}
 	return errors.Join(failed, err)
