@@ -164,7 +164,7 @@ func Acceptance(ctx context.Context) error {
 		fmt.Printf("\n!! OPENSTACK SWIFT IS NOT INSTALLED: it is NOT tested; apt-get install swift-proxy swift-account swift-container swift-object\n\n")
 	}
 	return runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES="+stores), "go", "test", "-count=1", "-timeout=30m", "-v",
-		"-run=^(TestStores|TestEveryStore)$", "./backend-server/tests/stores", "./backend-server/tests")
+		"-run=^(TestStores|TestEveryStore|TestCompactionOnEveryStore)$", "./backend-server/tests/stores", "./backend-server/tests")
 }
 
 // s3Patience is how long it may take to build the S3 server of the tests.
