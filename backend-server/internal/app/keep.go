@@ -23,7 +23,6 @@ import (
 const (
 	lockFile  = "LOCK"
 	bucketDir = "bucket"
-	cacheDir  = "store-gateway-cache"
 )
 
 // ErrLocked is in the chain of New's error when another process works on the
@@ -78,7 +77,7 @@ func (a *App) openBucket() error {
 func (a *App) initStoreGateway() (services.Service, error) {
 	a.gateway = storegateway.New(storegateway.Deps{
 		Bucket: a.bucket, Deletions: a.storedDeletions, Retention: a.tooOld,
-		Config: a.cfg.StoreGateway, CacheDir: filepath.Join(a.cfg.Ingester.DataPath, cacheDir),
+		Config: a.cfg.StoreGateway, CacheDir: filepath.Join(a.cfg.Ingester.DataPath, storegateway.CacheDir),
 		Registerer: a.registry, Logger: a.logger.With("component", StoreGateway),
 	})
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
