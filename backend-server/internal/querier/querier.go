@@ -9,8 +9,9 @@
 // # Asking many processes
 //
 // A question that sums goes to as many ingesters as are needed to miss nothing
-// that was acknowledged (cluster.Ring.Readers), and to one store-gateway, which
-// knows all blocks of the tenant. Ingesters that do not answer soon are helped
+// that was acknowledged (cluster.Ring.Readers), and to the store-gateways that the
+// blocks lie on; any one of these says first which blocks there are, since each
+// knows all of them. Ingesters that do not answer soon are helped
 // out by the others, see hedging. Then it is settled what is taken from whom, and
 // each is asked for its part. A store that fails at that, or hangs while the
 // others are long done, is left out, and everything is asked anew without it,
