@@ -67,7 +67,11 @@ func NewTransport(caFile string) (*Transport, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req, sent := guarded(req)
 	res, err := t.base.RoundTrip(req)
+	if sent != nil {
+		_ = sent.Close() // nothing of a body is needed after the answer
+	}
 	if err != nil {
 		return nil, err
 	}
