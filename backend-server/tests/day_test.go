@@ -42,7 +42,7 @@ const (
 )
 
 func newDay(services int, interval time.Duration) *day {
-	d := &day{end: time.Now().Add(-2 * time.Hour).Truncate(time.Second), interval: interval}
+	d := &day{end: time.Now().Add(-2 * time.Hour).Truncate(24 * time.Hour), interval: interval}
 	for i := range services {
 		d.programs = append(d.programs, newProgram(fmt.Sprintf("service-%02d", i), rand.New(rand.NewPCG(7, uint64(i)))))
 	}

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"math"
 	"runtime"
 	"testing"
 
@@ -21,12 +22,8 @@ func fuzz[T any](f *testing.F, decode func([]byte) (T, error), encode func([]byt
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add([]byte{2, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
 		v, err := decode(b)
-		runtime.ReadMemStats(&after)
-		// Other goroutines of the fuzzer take some too.
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(b)+1<<20), "memory for %d bytes", len(b))
+		require.LessOrEqual(t, taken(func() { _, _ = decode(b) }), uint64(100*len(b)+1<<20), "memory for %d bytes", len(b))
 		if err != nil {
 			require.True(t, fault.Is(err, fault.Corrupt), "%v", err)
 			return
@@ -35,6 +32,23 @@ func fuzz[T any](f *testing.F, decode func([]byte) (T, error), encode func([]byt
 		require.NoError(t, err)
 		require.Equal(t, v, again)
 	})
+}
+
+// taken returns how many bytes f allocates. What is counted is what the whole
+// process allocates; since others do too, at times, the least of some tries is
+// taken.
+func taken(f func()) uint64 {
+	var before, after runtime.MemStats
+	least := uint64(math.MaxUint64)
+	for range 4 {
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		if least = min(least, after.TotalAlloc-before.TotalAlloc); least < 1<<20 {
+			break
+		}
+	}
+	return least
 }
 
 func FuzzDecodeUnits(f *testing.F) {
