@@ -52,6 +52,21 @@ func (p *placeFlags) find(ctx context.Context, place blocktool.Place, args []str
 	return blocktool.Find(ctx, place, p.tenant, ids)
 }
 
+// blocks opens the place, finds the blocks that args name there, all of them if
+// there are none, and hands them to do.
+func (p *placeFlags) blocks(ctx context.Context, c *console, args []string, do func(blocktool.Place, []blocktool.Named) error) error {
+	place, done, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	found, err := p.find(ctx, place, args)
+	if err != nil {
+		return err
+	}
+	return do(place, found)
+}
+
 func blockList() *tool {
 	var where placeFlags
 	var asJSON, services bool
@@ -64,23 +79,16 @@ func blockList() *tool {
 			f.BoolVar(&services, "services", true, "Tell the services of blocks that do not say so in their meta files, which takes another read each.")
 		},
 		run: func(ctx context.Context, c *console, args []string) error {
-			place, done, err := where.open(c)
-			if err != nil {
-				return err
-			}
-			defer done()
-			blocks, err := where.find(ctx, place, args)
-			if err != nil {
-				return err
-			}
-			list, err := blocktool.List(ctx, place, blocks, services, c.bar)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return writeJSON(c.out, list)
-			}
-			return writeList(c.out, list)
+			return where.blocks(ctx, c, args, func(place blocktool.Place, blocks []blocktool.Named) error {
+				list, err := blocktool.List(ctx, place, blocks, services, c.bar)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeJSON(c.out, list)
+				}
+				return writeList(c.out, list)
+			})
 		},
 	}
 }
@@ -147,16 +155,9 @@ func blockVerify() *tool {
 		usage: "[flags] [ID…]\n\nReads blocks whole, checks every checksum, decodes everything, and compares rows with sums,\nseries and meta file. Tells what is wrong; the exit code is 1 if anything is.",
 		flags: where.register,
 		run: func(ctx context.Context, c *console, args []string) error {
-			place, done, err := where.open(c)
-			if err != nil {
-				return err
-			}
-			defer done()
-			blocks, err := where.find(ctx, place, args)
-			if err != nil {
-				return err
-			}
-			return verifyAll(ctx, c, place, blocks)
+			return where.blocks(ctx, c, args, func(place blocktool.Place, blocks []blocktool.Named) error {
+				return verifyAll(ctx, c, place, blocks)
+			})
 		},
 	}
 }
@@ -208,25 +209,18 @@ func blockInspect() *tool {
 			if len(args) == 0 {
 				return misused("block inspect needs the ID of a block")
 			}
-			place, done, err := where.open(c)
-			if err != nil {
-				return err
-			}
-			defer done()
-			blocks, err := where.find(ctx, place, args)
-			if err != nil {
-				return err
-			}
-			var errs []error
-			for _, b := range blocks {
-				found, err := blocktool.Inspect(ctx, place, b)
-				if err != nil {
-					errs = append(errs, fmt.Errorf("block %s: %w", b, err))
-					continue
+			return where.blocks(ctx, c, args, func(place blocktool.Place, blocks []blocktool.Named) error {
+				var errs []error
+				for _, b := range blocks {
+					found, err := blocktool.Inspect(ctx, place, b)
+					if err != nil {
+						errs = append(errs, fmt.Errorf("block %s: %w", b, err))
+						continue
+					}
+					errs = append(errs, writeInspection(c.out, found))
 				}
-				errs = append(errs, writeInspection(c.out, found))
-			}
-			return errors.Join(errs...)
+				return errors.Join(errs...)
+			})
 		},
 	}
 }
