@@ -75,9 +75,13 @@ func (a *App) openBucket() error {
 }
 
 func (a *App) initStoreGateway() (services.Service, error) {
+	cached := filepath.Join(a.cfg.Ingester.DataPath, storegateway.CacheDir)
+	if a.cfg.Storage.IsLocal() {
+		cached = "" // the blocks are on this disk already
+	}
 	a.gateway = storegateway.New(storegateway.Deps{
 		Bucket: a.bucket, Deletions: a.storedDeletions, Retention: a.tooOld,
-		Config: a.cfg.StoreGateway, CacheDir: filepath.Join(a.cfg.Ingester.DataPath, storegateway.CacheDir),
+		Config: a.cfg.StoreGateway, CacheDir: cached,
 		Registerer: a.registry, Logger: a.logger.With("component", StoreGateway),
 	})
 	a.checks = append(a.checks, check{StoreGateway, a.gateway.Ready})
