@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/catalog"
@@ -35,19 +36,41 @@ func (c *Compactor) clean(ctx context.Context, s *state) error {
 	if err := c.writeIndex(ctx, s); err != nil {
 		return err
 	}
-	for _, m := range due {
-		if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
-			return err
-		}
-		if there[m.Block] {
-			c.metrics.removed.Inc()
-			c.deps.Logger.Info("block removed", "tenant", s.tenant, "block", m.Block, "reason", m.Reason)
-		}
-		if err := c.unmark(ctx, s, m.Block); err != nil {
-			return err
-		}
+	if err := c.remove(ctx, s, due, there); err != nil {
+		return err
 	}
 	return c.cleanPartial(ctx, s)
+}
+
+// changes is how many blocks are marked or removed at a time: an object is
+// written and deleted by a request of its own, and a round after a day was
+// merged removes hundreds.
+const changes = 8
+
+// remove removes blocks and their marks. there says which are blocks, and not
+// what another removal has left of them.
+func (c *Compactor) remove(ctx context.Context, s *state, due []catalog.Mark, there map[ulid.ULID]bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(changes)
+	for _, m := range due {
+		g.Go(func() error {
+			if err := bucket.Delete(ctx, c.deps.Bucket, s.tenant, m.Block); err != nil {
+				return err
+			}
+			if there[m.Block] {
+				c.metrics.removed.Inc()
+				c.deps.Logger.Info("block removed", "tenant", s.tenant, "block", m.Block, "reason", m.Reason)
+			}
+			return catalog.RemoveMark(ctx, c.deps.Bucket, s.tenant, m.Block)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, m := range due {
+		delete(s.marks, m.Block)
+	}
+	return nil
 }
 
 func (c *Compactor) unmark(ctx context.Context, s *state, id ulid.ULID) error {

@@ -119,17 +119,26 @@ func (c *Compactor) readMarks(ctx context.Context, s *state) error {
 	if err != nil {
 		return err
 	}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(metaReads)
 	for _, id := range ids {
-		switch m, err := catalog.ReadMark(ctx, c.deps.Bucket, s.tenant, id); {
-		case err == nil:
-			s.marks[id] = m
-		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Corrupt):
-			c.deps.Logger.Warn("mark left out: it cannot be read, and is made anew if it is needed", "tenant", s.tenant, "block", id, "err", err)
-		default:
-			return err
-		}
+		g.Go(func() error {
+			m, err := catalog.ReadMark(ctx, c.deps.Bucket, s.tenant, id)
+			switch {
+			case err == nil:
+				mu.Lock()
+				defer mu.Unlock()
+				s.marks[id] = m
+			case fault.Is(err, fault.NotFound), fault.Is(err, fault.Corrupt):
+				c.deps.Logger.Warn("mark left out: it cannot be read, and is made anew if it is needed", "tenant", s.tenant, "block", id, "err", err)
+			default:
+				return err
+			}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // settle brings the index up to date and marks the blocks whose place others
@@ -138,14 +147,13 @@ func (c *Compactor) settle(ctx context.Context, s *state) error {
 	if err := c.writeIndex(ctx, s); err != nil {
 		return err
 	}
+	var marks []catalog.Mark
 	for _, m := range s.set.All() {
 		if s.set.Replaced(m.ID) {
-			if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Reason: "other blocks have taken its place"}); err != nil {
-				return err
-			}
+			marks = append(marks, catalog.Mark{Block: m.ID, Reason: "other blocks have taken its place"})
 		}
 	}
-	return nil
+	return c.mark(ctx, s, marks...)
 }
 
 // erasedFor is how long it is known of a block that nothing was left of it:
@@ -167,15 +175,23 @@ func (c *Compactor) writeIndex(ctx context.Context, s *state) error {
 	return nil
 }
 
-// mark marks a block, once.
-func (c *Compactor) mark(ctx context.Context, s *state, m catalog.Mark) error {
-	if _, ok := s.marks[m.Block]; ok {
-		return nil
+// mark marks blocks, each once.
+func (c *Compactor) mark(ctx context.Context, s *state, marks ...catalog.Mark) error {
+	marks = slices.DeleteFunc(marks, func(m catalog.Mark) bool {
+		_, marked := s.marks[m.Block]
+		return marked
+	})
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(changes)
+	for i := range marks {
+		marks[i].At = c.deps.Now().UTC()
+		g.Go(func() error { return catalog.WriteMark(ctx, c.deps.Bucket, s.tenant, marks[i]) })
 	}
-	m.At = c.deps.Now().UTC()
-	if err := catalog.WriteMark(ctx, c.deps.Bucket, s.tenant, m); err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	s.marks[m.Block] = m
+	for _, m := range marks {
+		s.marks[m.Block] = m
+	}
 	return nil
 }
