@@ -42,7 +42,7 @@ type fuzzing struct {
 
 // fuzzBriefly is one of the checks.
 func fuzzBriefly(ctx context.Context) error {
-	return fuzz(ctx, fuzzing{each: 2 * time.Second, traceless: true}, goPackages...)
+	return fuzz(ctx, fuzzing{each: time.Second, traceless: true}, goPackages...)
 }
 
 // target is a fuzz function of a package.
