@@ -237,17 +237,21 @@ func (c *Compactor) free(s *state) []*block.Meta {
 
 // markGone marks the blocks that rules leave nothing of.
 func (c *Compactor) markGone(ctx context.Context, s *state, rules Rules) error {
-	for _, m := range c.free(s) {
-		if rules.gone(m) {
-			if err := c.erase(ctx, s, []*block.Meta{m}, rules); err != nil {
-				return err
-			}
-		}
+	gone := slices.DeleteFunc(c.free(s), func(m *block.Meta) bool { return !rules.gone(m) })
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := c.erase(ctx, s, gone, rules); err != nil {
+		return err
+	}
+	for _, m := range gone {
+		c.audit(ctx, s, []*block.Meta{m}, nil, rules)
 	}
 	return nil
 }
 
-// erase marks blocks of which nothing is left.
+// erase marks blocks of which nothing is left. The index is written once: when a
+// shorter retention is set, there may be thousands.
 func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, rules Rules) error {
 	for _, m := range blocks {
 		s.erased = append(s.erased, catalog.Erased{Block: m.ID, At: c.deps.Now().UTC()})
@@ -256,13 +260,14 @@ func (c *Compactor) erase(ctx context.Context, s *state, blocks []*block.Meta, r
 	if err := c.writeIndex(ctx, s); err != nil {
 		return err
 	}
-	for _, m := range blocks {
-		if err := c.mark(ctx, s, catalog.Mark{Block: m.ID, Gone: true, Rules: rules.about(m.TimeRange()), Reason: "all of it is deleted"}); err != nil {
-			return err
-		}
-		c.metrics.erased.Inc()
+	marks := make([]catalog.Mark, len(blocks))
+	for i, m := range blocks {
+		marks[i] = catalog.Mark{Block: m.ID, Gone: true, Rules: rules.about(m.TimeRange()), Reason: "all of it is deleted"}
 	}
-	c.audit(ctx, s, blocks, nil, rules)
+	if err := c.mark(ctx, s, marks...); err != nil {
+		return err
+	}
+	c.metrics.erased.Add(float64(len(blocks)))
 	return nil
 }
 
@@ -347,7 +352,11 @@ func (c *Compactor) do(ctx context.Context, s *state, t task, rules Rules) error
 	c.deps.Logger.Info("blocks compacted", "tenant", s.tenant, "blocks", len(t.blocks), "what", t.why,
 		"made", len(j.outputs), "read_bytes", t.size(), "written_bytes", (&task{blocks: j.outputs}).size(), "took", time.Since(begin))
 	if len(j.outputs) == 0 {
-		return c.erase(ctx, s, t.blocks, rules)
+		if err := c.erase(ctx, s, t.blocks, rules); err != nil {
+			return err
+		}
+		c.audit(ctx, s, t.blocks, nil, rules)
+		return nil
 	}
 	for _, m := range j.outputs {
 		s.set.Add(m)
