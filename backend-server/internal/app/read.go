@@ -8,6 +8,7 @@ import (
 
 	"github.com/grafana/dskit/services"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/cluster"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/tenant"
 	"github.com/hearth-profiles/hearth/backend-server/internal/querier"
@@ -45,11 +46,12 @@ func (a *App) initQuerier() (services.Service, error) {
 			return err
 		}})
 	}
+	workers := a.cfg.Workers.Workers(a.cfg.Storage.Backend != bucket.Filesystem)
 	if a.peers == nil || a.plays(QueryScheduler) && a.plays(QueryFrontend) {
-		return a.scheduler.Workers(a.cfg.Workers.Workers(), a.querier), nil
+		return a.scheduler.Workers(workers, a.querier), nil
 	}
 	return job.NewWorkers(a.querier, job.WorkersDeps{
-		Querier: a.cfg.Cluster.Instance.ID, Workers: a.cfg.Workers.Workers(), Schedulers: a.schedulers, Pool: a.peers.pool,
+		Querier: a.cfg.Cluster.Instance.ID, Workers: workers, Schedulers: a.schedulers, Pool: a.peers.pool,
 		Registerer: a.registry, Logger: logger, Tracer: a.tracing.Provider(),
 	}), nil
 }

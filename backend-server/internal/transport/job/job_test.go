@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -499,9 +500,11 @@ func TestConfig(t *testing.T) {
 	var c Config
 	c.RegisterFlags(flag.NewFlagSet("", flag.PanicOnError))
 	require.Empty(t, c.Validate())
-	require.Greater(t, c.Workers(), 24/6+1, "a day in parts of six hours, and another query")
+	require.Greater(t, c.Workers(true), 24/6+1, "a day in parts of six hours, and another query")
+	require.Equal(t, runtime.GOMAXPROCS(0), c.Workers(false), "a folder is not waited for")
 	c.MaxConcurrent = 7
-	require.Equal(t, 7, c.Workers())
+	require.Equal(t, 7, c.Workers(true))
+	require.Equal(t, 7, c.Workers(false))
 	c.MaxConcurrent = -1
 	require.Len(t, c.Validate(), 1)
 }
