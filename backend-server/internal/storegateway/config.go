@@ -28,7 +28,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.MemoryBytes = config.Bytes(memory.Limit()/memoryShare) &^ (1<<20 - 1) // whole MiB read better
 	c.DiskBytes = defaultDisk
 	f.Var(&c.MemoryBytes, memoryFlag, "Memory for what has been read of blocks of the bucket, but for samples: labels, symbols, times; by default an eighth of what the process may use. 0 means no limit.")
-	f.Var(&c.DiskBytes, diskFlag, "Size of the folder store-gateway-cache in -db.data-path, which keeps such parts of blocks nearby, also over a restart. 0 means that there is none.")
+	f.Var(&c.DiskBytes, diskFlag, "Size of the folder store-gateway-cache in -db.data-path, which keeps such parts of blocks nearby, also over a restart. 0 means that there is none, as where the bucket lies in -db.data-path.")
 }
 
 // Validate reports every value that is not allowed.
