@@ -28,7 +28,7 @@ type disturbed struct {
 }
 
 func newDisturbed(t *testing.T, f *fleet) *disturbed {
-	d := &disturbed{fleet: f, ledger: newLedger("cluster"), fronts: f.endpoints("query-frontend")}
+	d := &disturbed{fleet: f, ledger: newLedger(t, "cluster"), fronts: f.endpoints("query-frontend")}
 	t.Cleanup(func() { t.Log("\n" + rowHead + "\n" + strings.Join(d.rows, "\n")) })
 	return d
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -207,12 +206,12 @@ type port struct {
 
 func newPort(t *testing.T, store string) *port {
 	t.Helper()
-	p := new(port)
+	p, luck := new(port), newLuck(t)
 	pass := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: store})
 	pass.ErrorLog = log.New(io.Discard, "", 0)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kill := p.count(r)
-		if kill != nil && rand.IntN(2) == 0 { // before the store has the request
+		if kill != nil && luck.below(2) == 0 { // before the store has the request
 			kill()
 			return
 		}
@@ -291,7 +290,7 @@ func TestKillAllWhileCompacting(t *testing.T) {
 // of which knows of the other.
 func TestTwoCompactors(t *testing.T) {
 	t.Parallel()
-	b := newShelf(t)
+	b, luck := newShelf(t), newLuck(t)
 	h := ripe(t, b)
 	long := b.reads(t)
 	h.verify(t, long, "before")
@@ -304,7 +303,7 @@ func TestTwoCompactors(t *testing.T) {
 		var running sync.WaitGroup
 		for i, s := range both {
 			running.Go(func() {
-				time.Sleep(time.Duration(i*rand.IntN(20)) * time.Millisecond)
+				time.Sleep(time.Duration(i*luck.below(20)) * time.Millisecond)
 				_, _ = s.post("/compactor/run", "", nil) // blocks may go that the other one reads
 			})
 		}

@@ -2,7 +2,6 @@ package tests
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -31,6 +30,7 @@ type upload struct {
 
 // crash is the state of the test: what has been sent, over all rounds.
 type crash struct {
+	luck    *luck
 	begin   time.Time
 	clock   int64 // milliseconds after begin that have been used
 	uploads []*upload
@@ -44,13 +44,13 @@ func TestKillWhilePushing(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
-	c, data := &crash{begin: time.Now().Add(-30 * time.Minute).Truncate(time.Millisecond)}, t.TempDir()
+	c, data := &crash{luck: newLuck(t), begin: time.Now().Add(-30 * time.Minute).Truncate(time.Millisecond)}, t.TempDir()
 	acked, unacked := 0, 0
 	for round := range rounds {
 		s := startReady(t, data)
 		c.verify(t, s, fmt.Sprintf("after the start of round %d", round))
 		c.retry(t, s)
-		sent := c.pushUntilKilled(t, s, time.Duration(rand.IntN(250))*time.Millisecond)
+		sent := c.pushUntilKilled(t, s, time.Duration(c.luck.below(250))*time.Millisecond)
 		for _, u := range sent {
 			if u.acked {
 				acked++
@@ -59,9 +59,9 @@ func TestKillWhilePushing(t *testing.T) {
 			}
 		}
 		c.uploads = append(c.uploads, sent...)
-		if rand.IntN(4) == 0 { // and once more, in the middle of the replay
+		if c.luck.below(4) == 0 { // and once more, in the middle of the replay
 			s := start(t, data)
-			time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
+			time.Sleep(time.Duration(c.luck.below(10)) * time.Millisecond)
 			s.kill()
 		}
 	}
@@ -83,7 +83,7 @@ func (c *crash) pushUntilKilled(t *testing.T, s *server, after time.Duration) (s
 	next := func(pusher int) *upload {
 		mu.Lock()
 		defer mu.Unlock()
-		u := c.upload(t, fmt.Sprint(pusher), 1+rand.IntN(4))
+		u := c.upload(t, fmt.Sprint(pusher), 1+c.luck.below(4))
 		sent = append(sent, u)
 		return u
 	}
@@ -103,7 +103,7 @@ func (c *crash) pushUntilKilled(t *testing.T, s *server, after time.Duration) (s
 	}
 	wg.Go(func() {
 		for !killed.Load() {
-			time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
+			time.Sleep(time.Duration(c.luck.below(60)) * time.Millisecond)
 			if code, _ := s.post("/ingester/flush", "", nil); code != http.StatusNoContent {
 				return
 			}
@@ -134,7 +134,7 @@ func (c *crash) upload(t *testing.T, pusher string, n int) *upload {
 func (c *crash) retry(t *testing.T, s *server) {
 	t.Helper()
 	for _, u := range c.uploads {
-		if u.acked && rand.IntN(20) > 0 {
+		if u.acked && c.luck.below(20) > 0 {
 			continue
 		}
 		require.NoError(t, push(t.Context(), s.pusher(), u.series))

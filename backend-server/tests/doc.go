@@ -5,7 +5,7 @@
 //	harness_test.go  building, starting, killing; pushing and querying
 //	single_test.go   one process: what goes in comes out, in every state of the data
 //	spread_test.go   one set of profiles over head, local blocks and bucket at once
-//	crash_test.go    SIGKILL at random moments
+//	crash_test.go    SIGKILL at random moments; luck_test.go: which they are
 //	history_test.go  profiles of hours ago, and what answers and the bucket have of them
 //	compaction_test.go  the compactor is killed at every step; two of them work at once
 //	command_test.go  the command line

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 // value of its own, so the points of series at one millisecond a step tell
 // exactly which profiles an answer counts, and how often.
 type ledger struct {
+	luck    *luck
 	service string
 	begin   time.Time
 
@@ -39,15 +39,15 @@ type parcel struct {
 // five.
 const pods = 24
 
-func newLedger(service string) *ledger {
-	return &ledger{service: service, begin: time.Now().Add(-30 * time.Minute).Truncate(time.Millisecond), values: map[string]map[int64]int64{}}
+func newLedger(t *testing.T, service string) *ledger {
+	return &ledger{luck: newLuck(t), service: service, begin: time.Now().Add(-30 * time.Minute).Truncate(time.Millisecond), values: map[string]map[int64]int64{}}
 }
 
 // parcel makes a request of one to three profiles, of as many series.
 func (l *ledger) parcel(t testing.TB) *parcel {
 	p := &parcel{values: map[string]map[int64]int64{}}
-	for range 1 + rand.IntN(3) {
-		pod := fmt.Sprintf("pod-%d", rand.IntN(pods))
+	for range 1 + l.luck.below(3) {
+		pod := fmt.Sprintf("pod-%d", l.luck.below(pods))
 		l.mu.Lock()
 		l.clock++
 		at, value := l.begin.Add(time.Duration(l.clock)*time.Millisecond), 1000+l.clock

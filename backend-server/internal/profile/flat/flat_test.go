@@ -43,7 +43,7 @@ func records(p *profile.Profile) []profile.Record {
 			end++
 		}
 		ls := labels.FromStrings("__name__", "process_cpu", "service_name", "a", "set", fmt.Sprint(p.Samples[start].Group))
-		out = append(out, profile.Record{ID: rand.Uint64(), Labels: ls, Time: 1_800_000_000_000, Profile: p, SampleStart: start, SampleEnd: end})
+		out = append(out, profile.Record{ID: uint64(start) + 1, Labels: ls, Time: 1_800_000_000_000, Profile: p, SampleStart: start, SampleEnd: end})
 		start = end
 	}
 	return out
