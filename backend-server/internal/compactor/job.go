@@ -144,7 +144,7 @@ func (j *job) write(ctx context.Context) error {
 		}
 	})
 	for i := range shards {
-		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression, Lineage: j.union.Mask})
+		m, err := block.WriteWith(ctx, vfs.OS{}, j.outDir(len(j.outputs)), ulid.Make(), in.Shard(i, shards), in.TimeRange(), block.Options{Compression: j.c.cfg.Compression})
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (j *job) write(ctx context.Context) error {
 		}
 	}
 	for i, m := range j.outputs {
-		m.Compaction = &block.Compaction{Job: j.id, Inputs: catalog.Inputs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Lineage: j.union.Lineage, Applied: j.rules.applied(m.TimeRange())}
+		m.Compaction = &block.Compaction{Job: j.id, Inputs: catalog.Inputs(j.inputs), Level: level(j.inputs) + 1, Shard: i, Shards: len(j.outputs), Applied: j.rules.applied(m.TimeRange())}
 		raw, err := m.Marshal()
 		if err != nil {
 			return err

@@ -27,7 +27,7 @@ func (r *remains) Digests(ctx context.Context, partition uint32, rows []uint32) 
 	}
 	has := r.Queryable.TimeRange()
 	out := make([]query.RowsDigest, 0, len(list))
-	cut := map[int64][]uint32{} // row series by window
+	cut := map[int64][]query.RowsDigest{} // by window
 	for _, d := range list {
 		at, _ := slices.BinarySearch(rows, d.Rows)
 		window := query.WindowRange(d.Window)
@@ -35,13 +35,13 @@ func (r *remains) Digests(ctx context.Context, partition uint32, rows []uint32) 
 		switch {
 		case covered(gone[at], window):
 		case overlap(gone[at], window):
-			cut[d.Window] = append(cut[d.Window], d.Rows)
+			cut[d.Window] = append(cut[d.Window], d)
 		default:
 			out = append(out, d)
 		}
 	}
-	for window, rows := range cut {
-		some, err := r.digest(ctx, partition, rows, window)
+	for _, whole := range cut {
+		some, err := r.digest(ctx, partition, whole)
 		if err != nil {
 			return nil, false, err
 		}
@@ -53,14 +53,20 @@ func (r *remains) Digests(ctx context.Context, partition uint32, rows []uint32) 
 	return out, true, nil
 }
 
-// digest reads what is left of some row series in a window.
-func (r *remains) digest(ctx context.Context, partition uint32, rows []uint32, window int64) ([]query.RowsDigest, error) {
-	found := make([]query.RowsDigest, len(rows))
-	req := query.ScanRequest{Partition: partition, Rows: rows, Range: query.WindowRange(window), TotalsOnly: true}
+// digest reads what is left of some row series in a window, of which the unit has
+// the digests whole.
+func (r *remains) digest(ctx context.Context, partition uint32, whole []query.RowsDigest) ([]query.RowsDigest, error) {
+	found, rows := make([]query.RowsDigest, len(whole)), make([]uint32, len(whole))
+	for i, d := range whole {
+		found[i].Rows, found[i].Window, rows[i] = d.Rows, d.Window, d.Rows
+	}
+	req := query.ScanRequest{Partition: partition, Rows: rows, Range: query.WindowRange(whole[0].Window), TotalsOnly: true}
 	err := r.Scan(ctx, req, func(row *query.Row) error {
 		at, _ := slices.BinarySearch(rows, row.Rows)
-		found[at].Rows, found[at].Window = row.Rows, window
 		found[at].Add(row.ID, row.Total)
+		if whole[at].Reach != (query.Reach{}) {
+			found[at].Reach.Merge(query.ReachOf(row.Time, row.Since))
+		}
 		return nil
 	})
 	return slices.DeleteFunc(found, func(d query.RowsDigest) bool { return d.Count == 0 }), err

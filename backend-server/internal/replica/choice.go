@@ -5,12 +5,15 @@ import (
 	"slices"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 )
 
 // Choice decides from which store each profile is taken. Stores are known by
 // their index in the list that it was made from.
 type Choice struct {
 	stores  [][]Unit
+	sources []ulid.ULID // by rank
 	groups  []group
 	order   []entryKey // of groups, as they were met
 	open    []int      // groups in which sources differ
@@ -32,9 +35,9 @@ type group struct {
 
 // holder is what one source has of it.
 type holder struct {
-	source  int // rank
-	at      []place
-	lineage []ulid.ULID // of a counter
+	source int // rank
+	at     []place
+	reach  query.Reach // of a counter
 	Digest
 }
 
@@ -49,7 +52,6 @@ type settled struct {
 	whole int // index of the holder of which all is taken
 	// extra are IDs taken from others, by index of the holder; ascending.
 	extra map[int][]uint64
-	agree []ulid.ULID // of a counter: databases that have had just this
 	Digest
 }
 
@@ -77,7 +79,7 @@ func NewChoice(stores [][]Unit) *Choice {
 			h.at = append(h.at, place{u.store, Ref{u.Unit, e}})
 			h.merge(entry.Digest)
 			if g.counter {
-				h.descend(unit, entry.Lineage)
+				h.reach.Merge(entry.Reach)
 			}
 		}
 	}
@@ -129,6 +131,7 @@ func (c *Choice) rank(units []place) map[ulid.ULID]int {
 	ranks := make(map[ulid.ULID]int, len(sources))
 	for i, s := range sources {
 		ranks[s.id] = i
+		c.sources = append(c.sources, s.id)
 	}
 	return ranks
 }

@@ -2,32 +2,46 @@ package replica
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/cursor"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// The encodings below are for processes of a cluster, which may be of two
-// versions. Each begins with the version of its format.
-const codecVersion = 2
+// Encoding is a version of the encodings below. They are for processes of a
+// cluster, which may be of two versions: a process reads all of them, and of units
+// and rows writes the one that whoever asks can read. Each begins with its number.
+type Encoding byte
+
+// The encodings that this process knows.
+const (
+	// Encoding2 says nothing of when running totals began to grow by what a row
+	// says; it had databases in this place, which nobody reads any more.
+	Encoding2 Encoding = 2
+	Encoding3 Encoding = 3
+
+	Newest = Encoding3
+)
 
 // Sizes of the smallest encoded things, in bytes.
 const (
-	leastUnit  = 3*len(ulid.ULID{}) + 2
-	leastEntry = 8 + 8 + 1 + 1 + 1 + 1 + 8
+	leastUnit  = 3*len(ulid.ULID{}) + 1
+	leastEntry = 8 + 8 + 1 + 1 + 1 + 8
 	leastRow   = 8 + 1 + 1
 	leastPick  = 1 + 1 + 1
 	leastRef   = 2
 )
 
-func begin(what string, b []byte) cursor.Cursor {
+func begin(what string, b []byte, newest Encoding) (cursor.Cursor, Encoding) {
 	c := cursor.New(what, b)
-	if v := c.Byte(); c.Err() == nil && v != codecVersion {
-		c.Fail("version %d; this process knows %d", v, codecVersion)
+	v := Encoding(c.Byte())
+	if c.Err() == nil && (v < Encoding2 || v > newest) {
+		c.Fail("encoding %d; this process knows %d to %d", v, Encoding2, newest)
 	}
-	return c
+	return c, v
 }
 
 func end(c *cursor.Cursor) error {
@@ -38,26 +52,46 @@ func end(c *cursor.Cursor) error {
 }
 
 // AppendUnits appends encoded units to dst.
-func AppendUnits(dst []byte, units []Unit) []byte {
-	dst = binary.AppendUvarint(append(dst, codecVersion), uint64(len(units)))
+func AppendUnits(dst []byte, e Encoding, units []Unit) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(e)), uint64(len(units)))
 	for i := range units {
 		u := &units[i]
 		dst = append(append(append(dst, u.ID[:]...), u.Parent[:]...), u.Source[:]...)
-		dst = binary.AppendUvarint(dst, uint64(len(u.Lineage)))
-		for _, id := range u.Lineage {
-			dst = append(dst, id[:]...)
+		if e == Encoding2 {
+			dst = append(dst, 0)
 		}
 		dst = binary.AppendUvarint(dst, uint64(len(u.Entries)))
-		for _, e := range u.Entries {
-			dst = binary.BigEndian.AppendUint64(dst, e.Series.Hi)
-			dst = binary.BigEndian.AppendUint64(dst, e.Series.Lo)
-			dst = binary.AppendVarint(dst, e.Window)
-			dst = binary.AppendUvarint(append(dst, flag(e.Counter)), e.Lineage)
-			dst = binary.AppendUvarint(dst, e.Count)
-			dst = binary.BigEndian.AppendUint64(dst, e.Sum)
+		for i := range u.Entries {
+			dst = u.Entries[i].append(dst, e)
 		}
 	}
 	return dst
+}
+
+func (e *Entry) append(dst []byte, encoding Encoding) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, e.Series.Hi)
+	dst = binary.BigEndian.AppendUint64(dst, e.Series.Lo)
+	dst = append(binary.AppendVarint(dst, e.Window), flag(e.Counter))
+	switch {
+	case encoding == Encoding2:
+		dst = append(dst, 0)
+	case e.Counter:
+		dst = binary.AppendVarint(binary.AppendVarint(dst, int64(e.Reach.Begin)), int64(e.Reach.End))
+	}
+	return binary.BigEndian.AppendUint64(binary.AppendUvarint(dst, e.Count), e.Sum)
+}
+
+func (e *Entry) read(c *cursor.Cursor, encoding Encoding) {
+	*e = Entry{Series: Series{c.Uint64(), c.Uint64()}, Window: c.Varint(), Counter: c.Byte() != 0}
+	switch {
+	case encoding == Encoding2:
+		if c.Uvarint(); e.Counter {
+			e.Reach = unknownReach(e.Window)
+		}
+	case e.Counter:
+		e.Reach = query.Reach{Begin: profile.UnixMilli(c.Varint()), End: profile.UnixMilli(c.Varint())}
+	}
+	e.Digest = Digest{Count: c.Uvarint(), Sum: c.Uint64()}
 }
 
 func flag(b bool) byte {
@@ -69,25 +103,21 @@ func flag(b bool) byte {
 
 // DecodeUnits reads what AppendUnits wrote.
 func DecodeUnits(b []byte) ([]Unit, error) {
-	c := begin("units", b)
+	c, encoding := begin("units", b, Newest)
 	units := make([]Unit, c.Count(leastUnit))
 	for i := range units {
 		u := &units[i]
 		copy(u.ID[:], c.Take(uint64(len(u.ID))))
 		copy(u.Parent[:], c.Take(uint64(len(u.Parent))))
 		copy(u.Source[:], c.Take(uint64(len(u.Source))))
-		if n := c.Count(len(ulid.ULID{})); n > 0 {
-			u.Lineage = make([]ulid.ULID, n)
-		}
-		for n := range u.Lineage {
-			copy(u.Lineage[n][:], c.Take(uint64(len(ulid.ULID{}))))
+		if encoding == Encoding2 {
+			for range c.Count(len(ulid.ULID{})) {
+				c.Take(uint64(len(ulid.ULID{})))
+			}
 		}
 		u.Entries = make([]Entry, c.Count(leastEntry))
 		for n := range u.Entries {
-			u.Entries[n] = Entry{
-				Series: Series{c.Uint64(), c.Uint64()}, Window: c.Varint(), Counter: c.Byte() != 0, Lineage: c.Uvarint(),
-				Digest: Digest{Count: c.Uvarint(), Sum: c.Uint64()},
-			}
+			u.Entries[n].read(&c, encoding)
 		}
 	}
 	return units, end(&c)
@@ -95,7 +125,7 @@ func DecodeUnits(b []byte) ([]Unit, error) {
 
 // AppendRefs appends encoded references to dst.
 func AppendRefs(dst []byte, refs []Ref) []byte {
-	dst = binary.AppendUvarint(append(dst, codecVersion), uint64(len(refs)))
+	dst = binary.AppendUvarint(append(dst, byte(Encoding2)), uint64(len(refs)))
 	for _, r := range refs {
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.Unit)), uint64(r.Entry))
 	}
@@ -107,7 +137,7 @@ const maxIndex = 1<<31 - 1
 
 // DecodeRefs reads what AppendRefs wrote. The units and entries need not exist.
 func DecodeRefs(b []byte) ([]Ref, error) {
-	c := begin("references", b)
+	c, _ := begin("references", b, Encoding2)
 	refs := make([]Ref, c.Count(leastRef))
 	for i := range refs {
 		refs[i] = Ref{Unit: int(c.Index(maxIndex)), Entry: int(c.Index(maxIndex))}
@@ -116,8 +146,8 @@ func DecodeRefs(b []byte) ([]Ref, error) {
 }
 
 // AppendRows appends encoded lists of rows to dst.
-func AppendRows(dst []byte, lists [][]Row) []byte {
-	dst = binary.AppendUvarint(append(dst, codecVersion), uint64(len(lists)))
+func AppendRows(dst []byte, e Encoding, lists [][]Row) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(e)), uint64(len(lists)))
 	for _, rows := range lists {
 		dst = binary.AppendUvarint(dst, uint64(len(rows)))
 		last := profile.UnixMilli(0)
@@ -125,6 +155,9 @@ func AppendRows(dst []byte, lists [][]Row) []byte {
 			dst = binary.BigEndian.AppendUint64(dst, r.ID)
 			dst = binary.AppendVarint(dst, int64(r.Time-last))
 			dst = binary.AppendUvarint(dst, uint64(r.Total))
+			if e >= Encoding3 {
+				dst = binary.AppendUvarint(dst, uint64(r.Since))
+			}
 			last = r.Time
 		}
 	}
@@ -133,13 +166,20 @@ func AppendRows(dst []byte, lists [][]Row) []byte {
 
 // DecodeRows reads what AppendRows wrote.
 func DecodeRows(b []byte) ([][]Row, error) {
-	c := begin("rows", b)
+	c, encoding := begin("rows", b, Newest)
 	lists := make([][]Row, c.Count(1))
 	for i := range lists {
 		lists[i] = make([]Row, c.Count(leastRow))
 		last := profile.UnixMilli(0)
 		for n := range lists[i] {
 			r := Row{ID: c.Uint64(), Time: last + profile.UnixMilli(c.Varint()), Total: int64(c.Uvarint())}
+			if encoding >= Encoding3 {
+				since := c.Uvarint()
+				if since > math.MaxUint32 {
+					c.Fail("a running total grew since %d ms; the limit is %d", since, uint32(math.MaxUint32))
+				}
+				r.Since = uint32(since)
+			}
 			lists[i][n], last = r, r.Time
 		}
 	}
@@ -148,7 +188,7 @@ func DecodeRows(b []byte) ([][]Row, error) {
 
 // AppendPicks appends encoded picks to dst.
 func AppendPicks(dst []byte, picks []Pick) []byte {
-	dst = binary.AppendUvarint(append(dst, codecVersion), uint64(len(picks)))
+	dst = binary.AppendUvarint(append(dst, byte(Encoding2)), uint64(len(picks)))
 	for _, p := range picks {
 		dst = append(binary.AppendUvarint(dst, uint64(p.Unit)), flag(p.All))
 		dst = binary.AppendUvarint(dst, uint64(len(p.Entries)))
@@ -169,7 +209,7 @@ func AppendPicks(dst []byte, picks []Pick) []byte {
 // DecodePicks reads what AppendPicks wrote. The units and entries need not
 // exist.
 func DecodePicks(b []byte) ([]Pick, error) {
-	c := begin("picks", b)
+	c, _ := begin("picks", b, Encoding2)
 	picks := make([]Pick, c.Count(leastPick))
 	for i := range picks {
 		p := &picks[i]

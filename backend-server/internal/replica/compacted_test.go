@@ -44,13 +44,7 @@ func (w *world) blocks(metas []*block.Meta) []query.Queryable {
 
 // compact has a compactor make blocks of some of those that were shipped. It may
 // be a second one, which has not heard of what the first has done.
-//
-// If nothing of running totals is to be lost, it comes when everything is there:
-// where a row of a total that is taken begins is known by those before it.
 func (w *world) compact(rules deletion.Rules) {
-	if w.counters {
-		w.shipAll()
-	}
 	inputs := w.inputs(w.listed(w.rng.IntN(4) > 0).Counting())
 	if len(inputs) == 0 {
 		return
@@ -67,19 +61,14 @@ func (w *world) compact(rules deletion.Rules) {
 }
 
 // inputs draws some blocks: all of some hours, as a compactor plans them, or any.
-// Of running totals nothing is lost only with the former: a row that is taken from
-// one database and the next one from another may be thought to overlap.
 func (w *world) inputs(from []*block.Meta) []*block.Meta {
 	kind := w.rng.IntN(4)
 	if kind == 0 {
 		return from
 	}
 	in := w.timeRange(w.rng)
-	if w.counters {
-		in.Start, in.End = in.Start-in.Start%replica.Window, in.End-in.End%replica.Window+replica.Window-1
-	}
 	return slices.DeleteFunc(from, func(m *block.Meta) bool {
-		if kind == 3 && !w.counters {
+		if kind == 3 {
 			return w.rng.IntN(2) == 0
 		}
 		return !in.Contains(m.MinTime)
@@ -96,14 +85,14 @@ func (w *world) merge(job ulid.ULID, units []query.Queryable, inputs []*block.Me
 	var metas []*block.Meta
 	for i := range shards {
 		id := ulid.Make()
-		m, err := block.WriteWith(ctx, w.bucket, filepath.Join("bucket", id.String()), id, in.Shard(i, shards), in.TimeRange(), block.Options{Lineage: union.Mask})
+		m, err := block.WriteWith(ctx, w.bucket, filepath.Join("bucket", id.String()), id, in.Shard(i, shards), in.TimeRange(), block.Options{})
 		require.NoError(w.t, err)
 		if m != nil {
 			metas = append(metas, m)
 		}
 	}
 	for i, m := range metas {
-		m.Compaction = &block.Compaction{Job: job, Inputs: catalog.Inputs(inputs), Level: 1, Shard: i, Shards: len(metas), Lineage: union.Lineage}
+		m.Compaction = &block.Compaction{Job: job, Inputs: catalog.Inputs(inputs), Level: 1, Shard: i, Shards: len(metas)}
 		raw, err := m.Marshal()
 		require.NoError(w.t, err)
 		require.NoError(w.t, vfs.WriteFileAtomic(w.bucket, filepath.Join("bucket", m.ID.String(), block.MetaFile), raw))

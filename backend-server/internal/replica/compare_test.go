@@ -96,7 +96,7 @@ func (r *reading) answer() *question.Answer {
 	ctx := context.Background()
 	shown := make([][]replica.Unit, len(r.sessions))
 	for i, s := range r.sessions {
-		units, err := replica.DecodeUnits(replica.AppendUnits(nil, s.Units()))
+		units, err := replica.DecodeUnits(replica.AppendUnits(nil, replica.Newest, s.Units()))
 		require.NoError(r.t, err)
 		shown[i] = units
 	}
@@ -108,7 +108,7 @@ func (r *reading) answer() *question.Answer {
 			require.NoError(r.t, err)
 			lists, err := r.sessions[i].Rows(ctx, some)
 			require.NoError(r.t, err)
-			rows[i], err = replica.DecodeRows(replica.AppendRows(nil, lists))
+			rows[i], err = replica.DecodeRows(replica.AppendRows(nil, replica.Newest, lists))
 			require.NoError(r.t, err)
 		}
 		choice.Tell(rows)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -20,168 +21,131 @@ type reach struct {
 	Row
 }
 
-// descend notes which databases the rows of an entry are those of: the source
-// itself, and those whose rows the unit's are.
-func (h *holder) descend(u *Unit, mask uint64) {
-	own := []ulid.ULID{u.Source}
-	for i, id := range u.Lineage {
-		if mask>>i&1 != 0 {
-			own = append(own, id)
-		}
-	}
-	if h.lineage == nil {
-		h.lineage = own
-		return
-	}
-	h.lineage = slices.DeleteFunc(h.lineage, func(id ulid.ULID) bool { return !slices.Contains(own, id) })
-}
-
-func meet(a, b []ulid.ULID) bool {
-	return slices.ContainsFunc(a, func(id ulid.ULID) bool { return slices.Contains(b, id) })
-}
-
 // disputed reports whether the rows of a counter have to be known: where sources
-// differ, or where no database is known to have the rows of a window and those
-// of the next one. What one window takes from whom bears upon the others then: a
-// row of one source may reach into a window that another was chosen for.
+// differ, or where the rows of a window may reach into those before it. No row
+// does that where a source has both windows; nor where the first one begins when
+// the last one before has ended.
 func (c *Choice) disputed(windows []int) bool {
 	windows = slices.Clone(windows)
 	slices.SortFunc(windows, func(a, b int) int { return cmp.Compare(c.order[a].window, c.order[b].window) })
-	var before []ulid.ULID
 	for n, i := range windows {
 		g := &c.groups[i]
 		if g.differ() {
 			return true
 		}
-		var all []ulid.ULID // databases with these rows
-		for _, h := range g.holders {
-			all = append(all, h.lineage...)
-		}
-		if n > 0 && !meet(before, all) {
+		if n > 0 && !g.follows(&c.groups[windows[n-1]]) {
 			return true
 		}
-		before = all
 	}
 	return false
 }
 
-// Lineage returns, for each counter, the databases each of which has had exactly
-// the rows that were chosen.
-func (c *Choice) Lineage() map[Series][]ulid.ULID {
-	out := map[Series][]ulid.ULID{}
-	for i := range c.groups {
-		g := &c.groups[i]
-		if !g.counter {
-			continue
+// follows reports whether the rows of a group certainly do not reach into those
+// of a group of earlier times. In each, all holders have the same rows; of the
+// begins that these have in several, the latest counts, see chains.
+func (g *group) follows(before *group) bool {
+	begin, end := profile.UnixMilli(math.MinInt64), profile.UnixMilli(math.MinInt64)
+	for _, h := range g.holders {
+		if slices.ContainsFunc(before.holders, func(b holder) bool { return b.source == h.source }) {
+			return true
 		}
-		all := slices.Clone(c.settled[i].agree)
-		if c.settled[i].extra == nil { // all sources say the same
-			for _, h := range g.holders {
-				all = append(all, h.lineage...)
-			}
-		}
-		key := c.order[i].Series
-		if known, ok := out[key]; ok {
-			all = slices.DeleteFunc(known, func(id ulid.ULID) bool { return !slices.Contains(all, id) })
-		}
-		slices.SortFunc(all, ulid.ULID.Compare)
-		out[key] = slices.Compact(all)
+		begin = max(begin, h.reach.Begin)
 	}
-	return out
+	for _, h := range before.holders {
+		end = max(end, h.reach.End)
+	}
+	return begin >= end && begin > math.MinInt64
 }
 
-// chain is the rows of a counter that one database had, in order of time, as far
-// as anybody shows them.
+// chain is the rows of a counter that one source has, in order of time.
 type chain struct {
-	database ulid.ULID
-	rows     []reach
+	source ulid.ULID
+	rows   []reach
 }
 
-// uniteCounter settles all windows of a counter. Databases are taken in turn,
-// the one with most rows first, and of each the rows that reach into nothing
-// that was taken before. Where the first row of a database begins is not known,
-// it may be long before the question: such rows come last, and reach into
-// everything before them.
+// uniteCounter settles all windows of a counter. Sources are taken in turn, the
+// one with most rows first, and of each the rows that reach into nothing that was
+// taken before. Where a row begins that nobody knows the begin of, it may be long
+// before the question: such rows come last, and reach into everything before
+// them.
 func (c *Choice) uniteCounter(groups []disputed) {
-	chains := c.chains(groups)
 	var taken, last []reach
-	for _, ch := range chains {
+	for _, ch := range c.chains(groups) {
+		known := make([]reach, 0, len(ch.rows))
 		for _, r := range ch.rows {
 			if r.after == math.MinInt64 {
 				last = append(last, r)
+			} else {
+				known = append(known, r)
 			}
 		}
-		taken = add(taken, slices.DeleteFunc(slices.Clone(ch.rows), func(r reach) bool { return r.after == math.MinInt64 }))
+		taken = add(taken, known)
 	}
 	for _, r := range last {
 		taken = add(taken, []reach{r})
 	}
 	c.takeRows(groups, taken)
-	for _, ch := range chains {
-		c.agree(groups, ch)
-	}
 }
 
-// chains sorts the rows by database: a row that several have had is in several
-// chains.
+// chains sorts the rows by source.
 func (c *Choice) chains(groups []disputed) []*chain {
 	var out []*chain
-	byID := map[ulid.ULID]*chain{}
+	bySource := map[ulid.ULID]*chain{}
 	for i, d := range groups {
 		for n, rows := range d.rows {
-			for _, id := range c.groups[d.group].holders[n].lineage {
-				ch := byID[id]
-				if ch == nil {
-					ch = &chain{database: id}
-					byID[id] = ch
-					out = append(out, ch)
-				}
-				for _, r := range rows {
-					ch.rows = append(ch.rows, reach{i, n, 0, r})
-				}
+			source := c.sources[c.groups[d.group].holders[n].source]
+			ch := bySource[source]
+			if ch == nil {
+				ch = &chain{source: source}
+				bySource[source] = ch
+				out = append(out, ch)
+			}
+			for _, r := range rows {
+				ch.rows = append(ch.rows, reach{i, n, 0, r})
 			}
 		}
 	}
-	// A row reaches to the row before it in its database. Where a chain lacks
-	// rows it seems to reach further than it does, so of equal rows the nearest
-	// one counts.
+	// What a profile adds is the same whichever source says it: of equal rows the
+	// one that reaches least far counts, for what came between is nothing then.
 	after := map[Row]profile.UnixMilli{}
 	for _, ch := range out {
 		slices.SortStableFunc(ch.rows, func(a, b reach) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.ID, b.ID)) })
-		ch.rows = slices.CompactFunc(ch.rows, func(a, b reach) bool { return a.Row == b.Row })
 		before := profile.UnixMilli(math.MinInt64)
-		for _, r := range ch.rows {
-			if known, ok := after[r.Row]; !ok || known < before {
-				after[r.Row] = before
-			}
+		for i := range ch.rows {
+			r := &ch.rows[i]
+			r.after = r.begin(before)
 			before = r.Time
+			if known, ok := after[r.sameness()]; !ok || known < r.after {
+				after[r.sameness()] = r.after
+			}
 		}
 	}
 	for _, ch := range out {
 		for i := range ch.rows {
-			ch.rows[i].after = after[ch.rows[i].Row]
+			ch.rows[i].after = after[ch.rows[i].sameness()]
 		}
 	}
 	slices.SortFunc(out, func(a, b *chain) int {
-		return cmp.Or(cmp.Compare(len(b.rows), len(a.rows)), a.database.Compare(b.database))
+		return cmp.Or(cmp.Compare(len(b.rows), len(a.rows)), a.source.Compare(b.source))
 	})
 	return out
 }
 
-// agree notes in which windows a database has had just the rows that are taken.
-func (c *Choice) agree(groups []disputed, ch *chain) {
-	digests := map[int]*Digest{}
-	for _, r := range ch.rows {
-		if digests[r.group] == nil {
-			digests[r.group] = new(Digest)
-		}
-		digests[r.group].add(r.ID, r.Total)
+// begin returns when the growth of the row began. Blocks of earlier versions do
+// not say so; then it was not before the row before it in its source, since no
+// two rows of a source are about the same time.
+func (r *reach) begin(before profile.UnixMilli) profile.UnixMilli {
+	if r.Since == 0 {
+		return before
 	}
-	for g, d := range digests {
-		if s := &c.settled[groups[g].group]; s.Digest == *d {
-			s.agree = append(s.agree, ch.database)
-		}
-	}
+	return query.ReachOf(r.Time, r.Since).Begin
+}
+
+// sameness is equal for rows that say the same of the same profile.
+func (r *reach) sameness() Row {
+	out := r.Row
+	out.Since = 0
+	return out
 }
 
 // add adds those rows of a source to what is taken, sorted by time, that are

@@ -39,10 +39,19 @@ func growth(seen []total) []replica.Row {
 	var out []replica.Row
 	for i := 1; i < len(seen); i++ {
 		if d := seen[i].value - seen[i-1].value; d > 0 {
-			out = append(out, replica.Row{ID: seen[i].id, Time: seen[i].time, Total: d})
+			out = append(out, replica.Row{ID: seen[i].id, Time: seen[i].time, Total: d, Since: uint32(seen[i].time - seen[i-1].time)})
 		}
 	}
 	return out
+}
+
+// older are rows as blocks of earlier versions have them.
+func older(rows []replica.Row) []replica.Row {
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Since = 0
+	}
+	return rows
 }
 
 // shown is a source in the stores of a choice, one for each source.
@@ -65,6 +74,9 @@ func show(source byte, counter bool, rows []replica.Row) shown {
 		}
 		s.rows[i] = append(s.rows[i], r)
 		u.Entries[i].Digest = replica.DigestOf(s.rows[i])
+		if counter {
+			u.Entries[i].Reach.Merge(query.ReachOf(r.Time, r.Since))
+		}
 	}
 	return s
 }
@@ -155,6 +167,9 @@ func TestCountersGrowOnce(t *testing.T) {
 			}
 			rows := growth(seen)
 			best = max(best, sum(rows))
+			if rng.IntN(3) == 0 {
+				rows = older(rows)
+			}
 			stores = append(stores, show(byte(s), true, rows))
 		}
 		got := sum(choose(t, stores))
@@ -187,7 +202,11 @@ func TestCountersInPart(t *testing.T) {
 			if complete && s == 1 {
 				seen = all
 			}
-			stores = append(stores, show(byte(s), true, cut(growth(seen))))
+			rows := cut(growth(seen))
+			if rng.IntN(3) == 0 {
+				rows = older(rows)
+			}
+			stores = append(stores, show(byte(s), true, rows))
 		}
 		got := choose(t, stores)
 		if complete && sum(got) != sum(cut(growth(all))) {
@@ -202,4 +221,24 @@ func TestCountersInPart(t *testing.T) {
 		}
 	}
 	t.Logf("not exact at the begin: %d of %d", inexact, worlds)
+}
+
+// TestCountersGoOnElsewhere has one source show an hour, as a compactor's block
+// does, and another one the next: it goes on where the first one ends, which is
+// seen without a look at the rows. One that may have begun before has not all of
+// it counted.
+func TestCountersGoOnElsewhere(t *testing.T) {
+	all := []total{{1, 10, 0}, {2, 1000, 5}, {3, replica.Window + 20, 7}, {4, replica.Window + 30, 9}}
+	rows := growth(all)
+	first, next := show(1, true, rows[:1]), show(2, true, rows[1:])
+	require.Nil(t, replica.NewChoice([][]replica.Unit{first.units, next.units}).Ask())
+	require.Equal(t, rows, choose(t, []shown{first, next}))
+
+	missed := growth(slices.Delete(slices.Clone(all), 1, 2)) // reaches over the first hour
+	require.NotNil(t, replica.NewChoice([][]replica.Unit{first.units, show(2, true, missed).units}).Ask())
+	require.Equal(t, missed, choose(t, []shown{first, show(2, true, missed)}))
+
+	old := show(2, true, older(rows[1:]))
+	require.NotNil(t, replica.NewChoice([][]replica.Unit{first.units, old.units}).Ask())
+	require.Len(t, choose(t, []shown{first, old}), 2)
 }

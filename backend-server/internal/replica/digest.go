@@ -53,7 +53,7 @@ type blockDigests struct{ byRows map[rowsKey][]digestedPart }
 const (
 	perBlock     = 128
 	perRowSeries = 96
-	perPart      = 40
+	perPart      = 56
 )
 
 // parts returns the digests of the row series that a unit selects.
@@ -174,27 +174,28 @@ func digest(ctx context.Context, u *unit, keys []rowsKey, in profile.TimeRange) 
 }
 
 func digestPartition(ctx context.Context, u *unit, req query.ScanRequest) ([]digestedPart, error) {
-	sums := map[digestKey]*Digest{}
-	var last *Digest
+	sums := map[digestKey]*digestedPart{}
+	var last *digestedPart
 	var lastKey digestKey
 	err := u.Queryable.Scan(ctx, req, func(row *query.Row) error {
 		key := digestKey{rowsKey{req.Partition, row.Rows}, windowOf(row.Time)}
 		if last == nil || key != lastKey {
 			if last = sums[key]; last == nil {
-				last = new(Digest)
+				last = &digestedPart{rowsKey: key.rowsKey, window: key.window}
 				sums[key] = last
 			}
 			lastKey = key
 		}
-		last.add(row.ID, row.Total)
+		last.digest.add(row.ID, row.Total)
+		last.reach.Merge(query.ReachOf(row.Time, row.Since))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]digestedPart, 0, len(sums))
-	for key, sum := range sums {
-		out = append(out, digestedPart{key.rowsKey, key.window, *sum})
+	for _, sum := range sums {
+		out = append(out, *sum)
 	}
 	slices.SortFunc(out, digestedPart.compare)
 	return out, nil

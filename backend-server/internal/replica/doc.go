@@ -33,18 +33,17 @@
 //
 // # Running totals
 //
-// Rows of a counter (profile.IsCounter) are differences between neighbours that
-// one source has seen, and two sources need not have seen the same ones: a row
-// reaches from the profile before it in its source to its own time. Of such
-// series rows are taken from further sources only where they reach into nothing
-// that has been taken; see Choice. Where the first row of a source begins nobody
-// knows, so that one may be left out: rather too little growth than some twice.
+// Rows of a counter (profile.IsCounter) are what it grew by between two profiles
+// that one source has seen, and two sources need not have seen the same ones. Each
+// row says when the first of the two was, so it stands for a stretch of time. Of
+// such series rows are taken from further sources only where they overlap with
+// nothing that has been taken; see Choice. A unit says how far the rows of each
+// window reach, so that where one source ends and another goes on, as where a
+// compacted block ends, nothing has to be asked.
 //
-// A compacted block has rows of several databases. It says, by series, which of
-// them had exactly its rows (Entry.Lineage); what of these is found elsewhere
-// goes on where the block ends, and the other way round, as if it all came from
-// one database. Where none had exactly its rows, its first row is one whose
-// begin nobody knows.
+// Blocks of earlier versions do not say when growth began. Their rows are taken to
+// begin where the one before ends, and the first of a source to reach back without
+// end, so that one may be left out: rather too little growth than some twice.
 //
 // # Invariants
 //

@@ -3,9 +3,9 @@ package replica
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +37,6 @@ type unit struct {
 	growing bool
 	series  []query.Series // selected, sorted by rows
 	entries []Entry
-	lineage []ulid.ULID // that entries speak of
 	// parts are the windows of each row series, sorted by row series and window.
 	parts []part
 }
@@ -84,7 +83,7 @@ func (d *Digester) Take(ctx context.Context, units []query.Queryable, sel Select
 		// block was cut from.
 		if u != nil {
 			s.units = append(s.units, u)
-			s.shown = append(s.shown, Unit{Origin: u.Origin(), Lineage: u.lineage, Entries: u.entries})
+			s.shown = append(s.shown, Unit{Origin: u.Origin(), Entries: u.entries})
 		}
 	}
 	return s, nil
@@ -112,43 +111,7 @@ func (d *Digester) take(ctx context.Context, q query.Queryable, sel Selection) (
 		return nil, err
 	}
 	u.enter(parts, sel.rows)
-	return u, u.descend(ctx)
-}
-
-// descend tells the entries of counters which databases had just these rows.
-func (u *unit) descend(ctx context.Context) error {
-	q, ok := u.Queryable.(query.Descended)
-	if !ok || !slices.ContainsFunc(u.entries, func(e Entry) bool { return e.Counter }) {
-		return nil
-	}
-	set := make([]bool, len(u.entries))
-	for from := 0; from < len(u.parts); {
-		to := from
-		for to < len(u.parts) && u.parts[to].rowsKey == u.parts[from].rowsKey {
-			to++
-		}
-		sources, masks, err := q.Lineage(ctx, u.parts[from].partition, []uint32{u.parts[from].rows})
-		if err != nil || len(sources) == 0 {
-			return err
-		}
-		u.lineage = sources
-		for _, p := range u.parts[from:to] {
-			for _, e := range p.entries {
-				if entry := &u.entries[e]; !set[e] {
-					entry.Lineage, set[e] = masks[0], true
-				} else {
-					entry.Lineage &= masks[0]
-				}
-			}
-		}
-		from = to
-	}
-	for i := range u.entries {
-		if !u.entries[i].Counter {
-			u.entries[i].Lineage = 0
-		}
-	}
-	return nil
+	return u, nil
 }
 
 // digestedPart is a part with the digest of its rows.
@@ -156,6 +119,20 @@ type digestedPart struct {
 	rowsKey
 	window int64
 	digest Digest
+	reach  query.Reach
+}
+
+// reachOrAll is the reach, or, if nothing is known of it, as much as it may be.
+func (p *digestedPart) reachOrAll() query.Reach {
+	if p.reach == (query.Reach{}) {
+		return unknownReach(p.window)
+	}
+	return p.reach
+}
+
+// unknownReach is the reach of rows of a window of which nothing else is known.
+func unknownReach(window int64) query.Reach {
+	return query.Reach{Begin: math.MinInt64, End: query.WindowRange(window).End}
 }
 
 // enter makes entries of the digests of row series, both sorted by row series:
@@ -187,6 +164,9 @@ func (u *unit) enter(parts []digestedPart, together bool) {
 			for n, p := range parts[i:end] {
 				e := u.entry(index, Entry{Series: named.Series, Window: p.window, Counter: named.Counter})
 				u.entries[e].merge(p.digest)
+				if named.Counter {
+					u.entries[e].Reach.Merge(p.reachOrAll())
+				}
 				u.parts[first+n].entries = append(u.parts[first+n].entries, e)
 			}
 		}
@@ -307,7 +287,7 @@ func (u *unit) rows(ctx context.Context, wanted map[int]int, out [][]Row) error 
 			return u.scan(ctx, req, func(row *query.Row, p int) error {
 				for _, e := range u.parts[p].entries {
 					if i, ok := wanted[e]; ok {
-						out[i] = append(out[i], Row{row.ID, row.Time, row.Total})
+						out[i] = append(out[i], Row{row.ID, row.Time, row.Total, row.Since})
 					}
 				}
 				return nil

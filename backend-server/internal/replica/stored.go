@@ -35,7 +35,7 @@ func stored(ctx context.Context, u *unit, keys []rowsKey) ([]digestedPart, bool,
 			switch has := common(query.WindowRange(d.Window), u.TimeRange()); {
 			case !has.Overlaps(u.in):
 			case common(has, u.in) == has:
-				out = append(out, digestedPart{key, d.Window, Digest(d.Digest)})
+				out = append(out, digestedPart{key, d.Window, Digest(d.Digest), d.Reach})
 			default:
 				cut[d.Window] = append(cut[d.Window], key)
 			}

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"github.com/cespare/xxhash/v2"
-	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
@@ -54,8 +53,6 @@ func mix(x uint64) uint64 { return query.Mix(x) }
 // Unit is what a store says of a head or a block that a question concerns.
 type Unit struct {
 	query.Origin
-	// Lineage are the databases that masks of entries speak of.
-	Lineage []ulid.ULID
 	Entries []Entry
 }
 
@@ -63,10 +60,8 @@ type Unit struct {
 type Entry struct {
 	Series  Series
 	Window  int64
-	Counter bool // see profile.IsCounter
-	// Lineage says, of a counter, which databases had just these rows, and those
-	// of the unit's other windows; see query.Descended.
-	Lineage uint64
+	Counter bool        // see profile.IsCounter
+	Reach   query.Reach // of a counter
 	Digest
 }
 
@@ -79,6 +74,7 @@ type Row struct {
 	ID    uint64
 	Time  profile.UnixMilli
 	Total int64
+	Since uint32 // of a counter, see query.Row
 }
 
 // Pick is what was chosen of a unit.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
@@ -142,22 +141,11 @@ func (e *entry) Digests(ctx context.Context, partition uint32, rows []uint32) ([
 	return b.Digests(ctx, partition, rows)
 }
 
-// Lineage implements query.Descended.
-func (e *entry) Lineage(ctx context.Context, partition uint32, rows []uint32) ([]ulid.ULID, []uint64, error) {
-	b, err := e.block(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer e.caches.memory.Used(b)
-	return b.Lineage(ctx, partition, rows)
-}
-
 // Distant implements query.Distant.
 func (e *entry) Distant() bool { return true }
 
 var (
-	_ query.Summed    = (*entry)(nil)
-	_ query.Digested  = (*entry)(nil)
-	_ query.Descended = (*entry)(nil)
-	_ query.Distant   = (*entry)(nil)
+	_ query.Summed   = (*entry)(nil)
+	_ query.Digested = (*entry)(nil)
+	_ query.Distant  = (*entry)(nil)
 )

@@ -148,6 +148,40 @@ func FuzzSymbols(f *testing.F) {
 	})
 }
 
+// FuzzCounters gives a layout of three row series any tables of running totals.
+func FuzzCounters(f *testing.F) {
+	f.Add([]byte{0, 5, 7, 1, 0, 9, 2, 3, 3}, []byte{1, 2, 3, 0, 5, 6})
+	f.Fuzz(func(t *testing.T, b, times []byte) {
+		l := &layout{
+			rowSeries: []rowSeries{{rows: span{0, 2}}, {rows: span{2, 1}}, {rows: span{3, 3}}},
+			digests:   &digests{window: []int64{0, 1, 7, 8}, digest: make([]query.Digest, 4), starts: []int{0, 2, 3, 4}},
+		}
+		columns := make([][]uint64, 3)
+		for i, v := range b {
+			columns[i%3] = append(columns[i%3], uint64(v)<<(v%57))
+		}
+		columns[1], columns[2] = columns[1][:len(b)/3], columns[2][:len(b)/3]
+		columns[0] = columns[0][:len(b)/3]
+		since := make([]uint32, len(times))
+		for i, v := range times {
+			since[i] = uint32(v)
+		}
+		if err := l.takeCounters(columns, since); err != nil {
+			require.True(t, fault.Is(err, fault.Corrupt), err)
+			return
+		}
+		for i, s := range l.rowSeries {
+			for row := s.rows.first; row < s.rows.end(); row++ {
+				_ = l.counters.since.of(uint32(i), row)
+			}
+		}
+		for i, r := range l.counters.reach {
+			require.LessOrEqual(t, r.Begin, r.End)
+			require.True(t, r == (query.Reach{}) || query.WindowOf(r.End) == l.digests.window[i])
+		}
+	})
+}
+
 // endless is an input of many rows that are made when they are asked for.
 type endless struct {
 	series, rows, samples int

@@ -23,7 +23,12 @@ func (w *writer) digest(number uint32, r *row) {
 	if n := len(w.digests); n == 0 || w.digests[n-1].Rows != number || w.digests[n-1].Window != window {
 		w.digests = append(w.digests, query.RowsDigest{Rows: number, Window: window})
 	}
-	w.digests[len(w.digests)-1].Add(r.id, r.total)
+	d := &w.digests[len(w.digests)-1]
+	d.Add(r.id, r.total)
+	if w.rowSeries[number].counter {
+		d.Reach.Merge(query.ReachOf(profile.UnixMilli(r.time), r.since))
+		w.since = append(w.since, r.since)
+	}
 }
 
 // digestTable writes the digests, without saying of which row series each is:
@@ -93,7 +98,11 @@ func (b *Block) Digests(ctx context.Context, partition uint32, rows []uint32) ([
 			continue
 		}
 		for i := d.starts[s]; i < d.starts[s+1]; i++ {
-			out = append(out, query.RowsDigest{Rows: s, Window: d.window[i], Digest: d.digest[i]})
+			one := query.RowsDigest{Rows: s, Window: d.window[i], Digest: d.digest[i]}
+			if len(l.counters.reach) > 0 {
+				one.Reach = l.counters.reach[i]
+			}
+			out = append(out, one)
 		}
 	}
 	return out, true, nil

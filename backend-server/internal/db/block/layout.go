@@ -26,7 +26,7 @@ type layout struct {
 	sumStarts  []int64 // first sum of each group
 	series     []seriesRef
 	digests    *digests // nil if the block has none
-	lineage    []uint64 // of each row series; nil if the block has none
+	counters   counters
 	tables     map[string]func() (*table.Table, error)
 }
 
@@ -123,7 +123,7 @@ func (l *layout) table(name string) (*table.Table, error) {
 
 // read reads the small tables.
 func (l *layout) read(tail pieces) error {
-	for _, step := range []func(pieces) error{l.readPartitions, l.readGroups, l.readRowSeries, l.readSeries, l.readDigests, l.readLineage} {
+	for _, step := range []func(pieces) error{l.readPartitions, l.readGroups, l.readRowSeries, l.readSeries, l.readDigests, l.readCounters} {
 		if err := step(tail); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func (l *layout) bytes(tail int64) int64 {
 	if l.digests != nil {
 		n += int64(len(l.digests.window))*(8+int64(unsafe.Sizeof(query.Digest{}))) + 8*int64(len(l.digests.starts))
 	}
-	return n
+	return n + l.counters.bytes()
 }
 
 func (g *rowGroup) bytes() int64 {

@@ -68,9 +68,6 @@ type Compaction struct {
 	// is in one shard.
 	Shard  int `json:"shard"`
 	Shards int `json:"shards"`
-	// Lineage are the databases that masks of row series speak of, see
-	// query.Descended.
-	Lineage []ulid.ULID `json:"lineage,omitempty"`
 	// Applied names the deletions that nothing in the block falls under any more.
 	Applied []string `json:"applied,omitempty"`
 }
@@ -104,7 +101,8 @@ const (
 	sectionRowSeries  = "row_series"
 	sectionSeries     = "series"
 	sectionDigests    = "digests"
-	sectionLineage    = "lineage"
+	sectionCounters   = "counters"
+	sectionSince      = "since"
 	sectionTexts      = "texts"
 	sectionStrings    = "strings"
 	sectionMappings   = "mappings"
@@ -146,8 +144,8 @@ func ReadMeta(b []byte) (*Meta, error) {
 	if len(m.Files) != 1 || m.Files[0].Name != DataFile || m.MinTime > m.MaxTime {
 		return nil, fault.New(fault.Corrupt, "block meta of %s: %d files, times %d to %d", m.ID, len(m.Files), m.MinTime, m.MaxTime)
 	}
-	if c := m.Compaction; c != nil && (len(c.Lineage) > query.MaxLineage || c.Shard < 0 || c.Shard >= c.Shards || c.Level < 1) {
-		return nil, fault.New(fault.Corrupt, "block meta of %s: shard %d of %d, level %d, lineage of %d", m.ID, c.Shard, c.Shards, c.Level, len(c.Lineage))
+	if c := m.Compaction; c != nil && (c.Shard < 0 || c.Shard >= c.Shards || c.Level < 1) {
+		return nil, fault.New(fault.Corrupt, "block meta of %s: shard %d of %d, level %d", m.ID, c.Shard, c.Shards, c.Level)
 	}
 	for _, s := range m.Sections {
 		if s.Offset < 0 || s.Size < 0 || s.Offset > m.Files[0].Size-s.Size {

@@ -193,7 +193,7 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 		}
 	}
 	slices.SortFunc(runs, func(a, b run) int { return int(a.key) - int(b.key) })
-	s := &rowScan{b: b, t: t, fn: fn, totalsOnly: req.TotalsOnly, known: uint32(p.symbols[symStacks].n)}
+	s := &rowScan{b: b, t: t, fn: fn, totalsOnly: req.TotalsOnly, known: uint32(p.symbols[symStacks].n), since: l.counters.since}
 	s.keep = func(g *rowGroup, r run) (from, to int64) { return within(g, r, req.Range) }
 	if req.Spans && !req.TotalsOnly {
 		if s.spans, err = b.spans(ctx, l, req.Partition); err != nil {

@@ -38,6 +38,7 @@ func newRowWriter(out *table.Writer, c table.Compression, scratch *table.Scratch
 type row struct {
 	time, total, unit int64
 	id                uint64
+	since             uint32 // see query.Row
 	stacks            []uint32
 	values            []int64
 }

@@ -20,6 +20,7 @@ type rowScan struct {
 	fn         func(*query.Row) error
 	totalsOnly bool
 	known      uint32 // number of stacks of the partition
+	since      sinceRows
 	spans      spanMap
 	// Either says which rows of a run are wanted: a range, or one by one.
 	keep   func(g *rowGroup, r run) (from, to int64)
@@ -150,6 +151,7 @@ func (s *rowScan) choose(g *rowGroup, runs []run) []run {
 func (s *rowScan) fill(g *rowGroup, key uint32, i int64) {
 	s.row.Rows, s.row.Time, s.row.ID = key, profile.UnixMilli(g.time[i]), g.id[i]
 	s.row.Total, s.row.Unit, s.row.N = g.total[i], g.unit[i], int(g.n[i])
+	s.row.Since = s.since.of(key, g.first+i)
 }
 
 func (s *rowScan) totals(ctx context.Context, g *rowGroup, runs []run) error {

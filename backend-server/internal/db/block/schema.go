@@ -22,8 +22,9 @@ var (
 	schemaGroups    = numbers64(sectionGroups, "step", "sums")
 	schemaRowSeries = numbers64(sectionRowSeries, "group", "rows")
 	schemaSeries    = numbers64(sectionSeries, "row_series", "scaled")
-	schemaLineage   = table.Schema{Name: sectionLineage, Columns: []table.Column{{Name: "mask", Kind: table.Uint64}}}
 	schemaDigests   = table.Schema{Name: sectionDigests, Columns: []table.Column{{Name: "window", Kind: table.Uint64}, {Name: "count", Kind: table.Uint64}, {Name: "sum", Kind: table.Random}}}
+	schemaCounters  = numbers64(sectionCounters, "digest", "begin", "end")
+	schemaSince     = numbers32(sectionSince, "since")
 )
 
 // schemas are all tables by name.
@@ -31,7 +32,7 @@ var schemas = func() map[string]table.Schema {
 	out := map[string]table.Schema{}
 	for _, s := range []table.Schema{
 		schemaRows, schemaSums, schemaSpans, schemaStacks, schemaNodes, schemaLocations, schemaLines, schemaFunctions, schemaMappings,
-		schemaStrings, schemaTexts, schemaPartitions, schemaGroups, schemaRowSeries, schemaSeries, schemaDigests, schemaLineage,
+		schemaStrings, schemaTexts, schemaPartitions, schemaGroups, schemaRowSeries, schemaSeries, schemaDigests, schemaCounters, schemaSince,
 	} {
 		out[s.Name] = s
 	}

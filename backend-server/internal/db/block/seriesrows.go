@@ -33,13 +33,12 @@ func (w *writer) writeSeries(ctx context.Context, s *source, rows sourceSeries, 
 		return false, err
 	}
 	number := uint32(len(w.rowSeries))
-	w.rowSeries = append(w.rowSeries, rowSeriesCounts{group: group})
+	w.rowSeries = append(w.rowSeries, rowSeriesCounts{group: group, counter: slices.ContainsFunc(rows.series, isCounter)})
 	for _, req.Range = range portions {
 		if err := w.portion(ctx, req, number, ranks, p); err != nil {
 			return false, err
 		}
 	}
-	w.noteLineage(rows.series)
 	for _, one := range rows.series {
 		w.series = append(w.series, indexedSeries{one.Labels, number, one.Scaled})
 	}
@@ -92,7 +91,7 @@ func (w *writer) portion(ctx context.Context, req query.ScanRequest, number uint
 		p.from = append(p.from, len(p.stacks))
 		p.stacks, p.values = w.sorter.sort(r.Stacks, r.Values, ranks, p.stacks, p.values)
 		p.order = append(p.order, len(p.rows))
-		p.rows = append(p.rows, row{time: int64(r.Time), id: r.ID, total: r.Total, unit: r.Unit})
+		p.rows = append(p.rows, row{time: int64(r.Time), id: r.ID, total: r.Total, unit: r.Unit, since: r.Since})
 		p.spans = append(p.spans, slices.Clone(r.Spans))
 		return nil
 	})
@@ -142,7 +141,7 @@ func (p *portion) sort() {
 
 // size is the memory that the portion takes.
 func (p *portion) size() int {
-	const perRow = 2*72 + 8 + 24 + 8 // rows and sorted, from, spans, order
+	const perRow = 2*80 + 8 + 24 + 8 // rows and sorted, from, spans, order
 	return perRow*cap(p.rows) + 4*cap(p.stacks) + 8*cap(p.values)
 }
 

@@ -25,9 +25,6 @@ type Input interface {
 type Options struct {
 	// Compression of the columns. Default: zstd.
 	Compression table.Compression
-	// Lineage returns the mask of a series, see query.Descended; nil for a block
-	// that is not made of others.
-	Lineage func(labels.Labels) uint64
 }
 
 // Write makes a block of the rows of in within r, in the directory dir, which
@@ -116,7 +113,7 @@ type writer struct {
 	rowSeries  []rowSeriesCounts
 	series     []indexedSeries
 	digests    []query.RowsDigest
-	lineage    []uint64 // of each row series
+	since      []uint32 // of the rows of running totals
 
 	peak int // memory of its own, at most
 }
@@ -135,8 +132,9 @@ type groupCounts struct {
 }
 
 type rowSeriesCounts struct {
-	group uint32
-	rows  int
+	group   uint32
+	rows    int
+	counter bool // running totals
 }
 
 // indexedSeries is a series for the index.

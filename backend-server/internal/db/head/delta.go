@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -65,6 +66,9 @@ func (p *partition) count(s *rowSeries, r *row, seen uint64) bool {
 	difference := row{time: r.time, id: r.id, unit: r.unit}
 	grown := false
 	if s.totals.known {
+		if since := uint64(r.time) - uint64(s.totals.time); since <= math.MaxUint32 {
+			difference.since = uint32(since)
+		}
 		grown = difference.subtract(r.data, s.totals.data, &p.difference)
 	}
 	p.counterBytes -= int64(cap(s.totals.data))

@@ -15,8 +15,8 @@
 // time at a fixed rate) share a row, with the factor as its unit.
 //
 // Some sample types are running totals since a process began. Such a counter
-// keeps what it grew by since the profile before, see isCounter; the log has
-// the totals, from which replay finds the same differences. Where one head ends,
+// keeps what it grew by since the profile before, and when that was, see
+// isCounter; the log has the totals, from which replay finds the same differences. Where one head ends,
 // the next one is told the totals, see Carry.
 //
 // Rows of one service and type are also summed by window as they come, see

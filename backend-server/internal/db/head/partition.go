@@ -55,18 +55,22 @@ type rowSeries struct {
 	seriesKey
 	base, scaled labels.Labels // with the labels of the profile type
 	rows         []keptRow
-	units        []int64 // of the rows, in order; a new one where it changes
-	group        *group  // nil before the first row
-	totals       totals  // of a counter
+	units        []int64  // of the rows, in order; a new one where it changes
+	since        []uint32 // of the rows of a counter, see row
+	group        *group   // nil before the first row
+	totals       totals   // of a counter
 }
 
-// row is one profile. data and spans are never written again.
+// row is one profile. data and spans are never written again. since is, of a
+// counter, how many milliseconds before it the totals are of that it is compared
+// with; 0 where those are more than 2^32.
 type row struct {
 	time  profile.UnixMilli
 	id    uint64
 	total int64
 	unit  int64
 	n     uint32
+	since uint32
 	data  []byte
 	spans []byte
 }
@@ -92,6 +96,11 @@ func (p *partition) add(s *rowSeries, r *row) {
 	before := cap(s.rows)
 	s.rows = append(s.rows, keptRow{r.time, r.id, r.total, at, r.n, uint32(len(s.units) - 1)})
 	p.rowBytes += int64(cap(s.rows)-before) * keptRowBytes
+	if s.counter {
+		before := cap(s.since)
+		s.since = append(s.since, r.since)
+		p.rowBytes += int64(cap(s.since)-before) * 4
+	}
 	r.data, r.spans = placed(p.arena.chunks, at)
 	p.published(s, r)
 }
@@ -100,16 +109,21 @@ func (p *partition) add(s *rowSeries, r *row) {
 type rows struct {
 	list   []keptRow
 	units  []int64
+	since  []uint32
 	chunks [][]byte
 }
 
 // rows returns the rows of a series. The caller holds p.mu.
-func (p *partition) rows(s *rowSeries) rows { return rows{s.rows, s.units, p.arena.chunks} }
+func (p *partition) rows(s *rowSeries) rows { return rows{s.rows, s.units, s.since, p.arena.chunks} }
 
 // at returns a row without its samples and spans.
 func (r *rows) at(i int) row {
 	k := &r.list[i]
-	return row{time: k.time, id: k.id, total: k.total, unit: r.units[k.unit], n: k.n}
+	out := row{time: k.time, id: k.id, total: k.total, unit: r.units[k.unit], n: k.n}
+	if len(r.since) > 0 {
+		out.since = r.since[i]
+	}
+	return out
 }
 
 // whole returns a row.

@@ -117,7 +117,7 @@ func (r *rows) scan(ctx context.Context, out *query.Row, req query.ScanRequest, 
 }
 
 func (r *row) read(out *query.Row, req query.ScanRequest) (err error) {
-	out.Time, out.ID, out.Total, out.Unit, out.N = r.time, r.id, r.total, r.unit, int(r.n)
+	out.Time, out.ID, out.Total, out.Unit, out.N, out.Since = r.time, r.id, r.total, r.unit, int(r.n), r.since
 	out.Stacks, out.Values, out.Spans = out.Stacks[:0], out.Values[:0], out.Spans[:0]
 	if req.TotalsOnly {
 		return nil

@@ -59,11 +59,37 @@ func Mix(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// RowsDigest is the digest of the rows of a row series in one window.
+// Reach is when a running total grew by what some rows of it say: after Begin,
+// and not after End. The zero Reach says nothing.
+type Reach struct {
+	Begin profile.UnixMilli // math.MinInt64 where nobody knows
+	End   profile.UnixMilli // the time of the last row
+}
+
+// ReachOf returns the reach of a row with this Time and Since.
+func ReachOf(t profile.UnixMilli, since uint32) Reach {
+	if since == 0 || t < math.MinInt64+profile.UnixMilli(since) {
+		return Reach{math.MinInt64, t}
+	}
+	return Reach{t - profile.UnixMilli(since), t}
+}
+
+// Merge makes r the reach of further rows too.
+func (r *Reach) Merge(o Reach) {
+	if *r == (Reach{}) {
+		*r = o
+	} else if o != (Reach{}) {
+		r.Begin, r.End = min(r.Begin, o.Begin), max(r.End, o.End)
+	}
+}
+
+// RowsDigest is the digest of the rows of a row series in one window, and of
+// running totals their reach.
 type RowsDigest struct {
 	Rows   uint32
 	Window int64
 	Digest
+	Reach
 }
 
 // Digested is a Queryable that may have digests of its rows ready. Its rows do

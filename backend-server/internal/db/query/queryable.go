@@ -78,6 +78,10 @@ type Row struct {
 	Total int64 // sum of Values, saturated
 	Unit  int64 // factor for scaled series, at least 1
 	N     int   // number of samples, set even where Stacks is left empty
+	// Since is, of a running total, how long before Time the profile was that it
+	// is compared with, in milliseconds: the row is what it grew by in between. 0
+	// where nobody knows, and where values are no running totals.
+	Since uint32
 	// Stacks are stack indices of the partition, ascending and distinct.
 	Stacks []uint32
 	Values []int64

@@ -64,7 +64,7 @@ func Learn(ctx context.Context, conn grpc.ClientConnInterface, tenantID string, 
 }
 
 func (c *client) request(tenantID string, q *question.Question) *hearthv1.ListRequest {
-	return &hearthv1.ListRequest{Role: c.role, Tenant: tenantID, Question: asked.EncodeQuestion(q), Blocks: encodeBlocks(q.Only)}
+	return &hearthv1.ListRequest{Role: c.role, Tenant: tenantID, Question: asked.EncodeQuestion(q), Blocks: encodeBlocks(q.Only), Encoding: uint32(replica.Newest)}
 }
 
 // List implements replica.Store.

@@ -45,10 +45,11 @@ type request struct {
 	store    replica.Store
 	tenantID string
 	question *question.Question
+	encoding replica.Encoding
 }
 
 func (s *server) request(m *hearthv1.ListRequest) (request, error) {
-	r := request{tenantID: m.GetTenant()}
+	r := request{tenantID: m.GetTenant(), encoding: max(replica.Encoding2, replica.Encoding(min(m.GetEncoding(), uint32(replica.Newest))))}
 	switch m.GetRole() {
 	case hearthv1.Role_ROLE_INGESTER:
 		r.store = s.stores.Ingester
@@ -143,7 +144,7 @@ func (s *server) read(stream grpc.BidiStreamingServer[hearthv1.ReadRequest, hear
 		return err
 	}
 	defer session.Close()
-	units := &hearthv1.ReadResponse{What: &hearthv1.ReadResponse_Units{Units: replica.AppendUnits(nil, session.Units())}}
+	units := &hearthv1.ReadResponse{What: &hearthv1.ReadResponse_Units{Units: replica.AppendUnits(nil, r.encoding, session.Units())}}
 	for out := units; ; {
 		if err := stream.Send(out); err != nil {
 			return err
@@ -173,7 +174,7 @@ func (r *request) answer(ctx context.Context, session replica.Session, in *heart
 		if err != nil {
 			return nil, err
 		}
-		return &hearthv1.ReadResponse{What: &hearthv1.ReadResponse_Rows{Rows: replica.AppendRows(nil, rows)}}, nil
+		return &hearthv1.ReadResponse{What: &hearthv1.ReadResponse_Rows{Rows: replica.AppendRows(nil, r.encoding, rows)}}, nil
 	case *hearthv1.ReadRequest_Picks:
 		picks, err := replica.DecodePicks(what.Picks)
 		if err != nil {

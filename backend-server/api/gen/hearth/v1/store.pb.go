@@ -276,7 +276,10 @@ type ListRequest struct {
 	Question *Question              `protobuf:"bytes,3,opt,name=question,proto3" json:"question,omitempty"`
 	// Of store-gateways: the ULIDs, one after the other, of the blocks that are
 	// asked for. Empty stands for all.
-	Blocks        []byte `protobuf:"bytes,4,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	Blocks []byte `protobuf:"bytes,4,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// The newest encoding of units and rows that is read (internal/replica). 0
+	// stands for 2.
+	Encoding      uint32 `protobuf:"varint,5,opt,name=encoding,proto3" json:"encoding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +340,13 @@ func (x *ListRequest) GetBlocks() []byte {
 		return x.Blocks
 	}
 	return nil
+}
+
+func (x *ListRequest) GetEncoding() uint32 {
+	if x != nil {
+		return x.Encoding
+	}
+	return 0
 }
 
 type ListResponse struct {
@@ -589,12 +599,13 @@ const file_hearth_v1_store_proto_rawDesc = "" +
 	"\x05units\x18\x01 \x01(\fH\x00R\x05units\x12\x14\n" +
 	"\x04rows\x18\x02 \x01(\fH\x00R\x04rows\x12+\n" +
 	"\x06answer\x18\x03 \x01(\v2\x11.hearth.v1.AnswerH\x00R\x06answerB\x06\n" +
-	"\x04what\"\x93\x01\n" +
+	"\x04what\"\xaf\x01\n" +
 	"\vListRequest\x12#\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x0f.hearth.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12/\n" +
 	"\bquestion\x18\x03 \x01(\v2\x13.hearth.v1.QuestionR\bquestion\x12\x16\n" +
-	"\x06blocks\x18\x04 \x01(\fR\x06blocks\"9\n" +
+	"\x06blocks\x18\x04 \x01(\fR\x06blocks\x12\x1a\n" +
+	"\bencoding\x18\x05 \x01(\rR\bencoding\"9\n" +
 	"\fListResponse\x12)\n" +
 	"\x06answer\x18\x01 \x01(\v2\x11.hearth.v1.AnswerR\x06answer\"<\n" +
 	"\fLearnRequest\x12\x16\n" +

@@ -1,0 +1,112 @@
+package block_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/head"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/merge"
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/query"
+	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
+)
+
+// sinceOf lists, for each row of an input, when what it says began.
+func sinceOf(t *testing.T, in query.Queryable) map[uint64]map[string]uint32 {
+	t.Helper()
+	out := map[uint64]map[string]uint32{}
+	series, err := in.Select(context.Background())
+	require.NoError(t, err)
+	for _, s := range series {
+		req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: always, TotalsOnly: true}
+		require.NoError(t, in.Scan(context.Background(), req, func(r *query.Row) error {
+			if out[r.ID] == nil {
+				out[r.ID] = map[string]uint32{}
+			}
+			out[r.ID][s.Labels.String()] = r.Since
+			require.Equal(t, isTotal(s), r.Since > 0, "%s", s.Labels)
+			return nil
+		}))
+	}
+	return out
+}
+
+func isTotal(s query.Series) bool {
+	return profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))
+}
+
+// Since when running totals grew by what a row says is known of a head, of the
+// block that is made of it, and of one that is made of several.
+func TestSinceWhenTotalsGrew(t *testing.T) {
+	gen := &dbtest.Generator{Rng: rand.New(rand.NewPCG(5, 6)), Start: start, Length: (3 * time.Hour).Milliseconds()}
+	h := head.New(ulid.ULID{1}, memoryLog{})
+	last := map[string]profile.UnixMilli{}
+	want := map[uint64]uint32{}
+	for i := range 300 {
+		rec := gen.Counter()
+		if i%3 == 0 {
+			rec = gen.Record()
+		} else if before, ok := last[rec.Labels.String()]; !ok || before < rec.Time {
+			last[rec.Labels.String()] = rec.Time
+			want[head.Key(&rec)] = uint32(rec.Time - before)
+		}
+		require.Nil(t, h.Append(t.Context(), []*profile.Record{&rec}))
+	}
+	got := sinceOf(t, h)
+	n := 0
+	for id, bySeries := range got {
+		for _, since := range bySeries {
+			if since > 0 {
+				require.Equal(t, want[id], since)
+				n++
+			}
+		}
+	}
+	require.Greater(t, n, 100)
+
+	b, err := block.OpenDir(store(t, h, block.Options{}))
+	require.NoError(t, err)
+	defer b.Close()
+	require.Equal(t, got, sinceOf(t, b))
+	requireReaches(t, b)
+
+	in, err := merge.New(t.Context(), query.Origin{Source: ulid.ULID{9}}, []query.Queryable{b})
+	require.NoError(t, err)
+	merged, err := block.OpenDir(store(t, in, block.Options{}))
+	require.NoError(t, err)
+	defer merged.Close()
+	require.Equal(t, got, sinceOf(t, merged))
+	requireReaches(t, merged)
+}
+
+// requireReaches holds the reach that a block states of its digests to the rows.
+func requireReaches(t *testing.T, b *block.Block) {
+	t.Helper()
+	series, err := b.Select(t.Context())
+	require.NoError(t, err)
+	found := 0
+	for _, s := range series {
+		stated, ok, err := b.Digests(t.Context(), s.Partition, []uint32{s.Rows})
+		require.NoError(t, err)
+		require.True(t, ok)
+		for _, d := range stated {
+			var want query.Reach
+			req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: query.WindowRange(d.Window), TotalsOnly: true}
+			require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error {
+				if isTotal(s) {
+					want.Merge(query.ReachOf(r.Time, r.Since))
+					found++
+				}
+				return nil
+			}))
+			require.Equal(t, want, d.Reach, "%s", s.Labels)
+		}
+	}
+	require.NotZero(t, found)
+}
