@@ -44,20 +44,22 @@ func Acceptance(ctx context.Context) error { return dev.Acceptance(ctx) }
 
 // E2E builds everything and runs the browser tests.
 func E2E(ctx context.Context) error {
-	if err := dev.Build(ctx); err != nil {
+	if err := dev.Build(ctx, os.Stdout); err != nil {
 		return err
 	}
-	return dev.Browser(ctx)
+	return dev.Browser(ctx, os.Stdout)
 }
 
 // Build makes dist/ (frontend and backend) and the server in bin/.
-func Build(ctx context.Context) error { return dev.Build(ctx) }
+func Build(ctx context.Context) error { return dev.Build(ctx, os.Stdout) }
 
 // Frontend bundles src/ into dist/.
-func Frontend(ctx context.Context) error { return dev.Frontend(ctx) }
+func Frontend(ctx context.Context) error { return dev.Frontend(ctx, os.Stdout) }
 
 // Backend builds the plugin's backend for this machine into dist/.
-func Backend(ctx context.Context) error { return dev.Plugin(ctx, runtime.GOOS, runtime.GOARCH) }
+func Backend(ctx context.Context) error {
+	return dev.Plugin(ctx, os.Stdout, runtime.GOOS, runtime.GOARCH)
+}
 
 // Server builds the server into bin/.
-func Server(ctx context.Context) error { return dev.Server(ctx) }
+func Server(ctx context.Context) error { return dev.Server(ctx, os.Stdout) }

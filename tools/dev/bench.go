@@ -20,9 +20,9 @@ func Bench(ctx context.Context) error {
 	parts := append([]string{"test", "-run=^$", "-bench=.", "-benchmem", "-timeout=30m"}, benchTime(os.Getenv)...)
 	parts = append(parts, goPackages...)
 	whole := append([]string{"run", "./backend-server/tests/load"}, loadFlags(os.Getenv)...)
-	err := errors.Join(run(ctx, "go", parts...), run(ctx, "go", whole...))
+	err := errors.Join(run(ctx, os.Stdout, "go", parts...), run(ctx, os.Stdout, "go", whole...))
 	if os.Getenv("HEARTH_BENCH_CLUSTER") != "" {
-		err = errors.Join(err, run(ctx, "go", append(whole, "-cluster")...))
+		err = errors.Join(err, run(ctx, os.Stdout, "go", append(whole, "-cluster")...))
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,35 +24,35 @@ var hostVersions = []string{"v11", "v13"}
 
 // Build makes everything that is shipped: dist/ with frontend and backend, and
 // the server.
-func Build(ctx context.Context) error {
-	if err := Frontend(ctx); err != nil {
+func Build(ctx context.Context, out io.Writer) error {
+	if err := Frontend(ctx, out); err != nil {
 		return err
 	}
-	if err := Plugin(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
+	if err := Plugin(ctx, out, runtime.GOOS, runtime.GOARCH); err != nil {
 		return err
 	}
-	return Server(ctx)
+	return Server(ctx, out)
 }
 
 // Frontend bundles src/ into dist/, unless that is newer than all it is made of.
-func Frontend(ctx context.Context) error {
-	if err := npmInstall(ctx, "."); err != nil {
+func Frontend(ctx context.Context, out io.Writer) error {
+	if err := npmInstall(ctx, out, "."); err != nil {
 		return err
 	}
 	sources := []string{"src", ".config", "package.json", "package-lock.json", "plugin.json", "README.md", "LICENSE"}
-	return unlessNewer(filepath.Join(distDir, "module.js"), sources, func() error {
-		return npmRun(ctx, ".", "build")
+	return unlessNewer(out, filepath.Join(distDir, "module.js"), sources, func() error {
+		return npmRun(ctx, out, ".", "build")
 	})
 }
 
 // Plugin builds the plugin's backend into dist/ for one platform.
-func Plugin(ctx context.Context, goos, goarch string) error {
+func Plugin(ctx context.Context, out io.Writer, goos, goarch string) error {
 	name := fmt.Sprintf("gpx_hearth_%s_%s", goos, goarch)
 	env := append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if goos == "windows" {
 		name += ".exe"
 	}
-	return runWith(ctx, env, "go", append(lean("build"), "-o", filepath.Join(distDir, name), "./pkg")...)
+	return runWith(ctx, out, env, "go", append(lean("build"), "-o", filepath.Join(distDir, name), "./pkg")...)
 }
 
 // lean adds to a command of go what makes a binary small that is shipped: no
@@ -63,33 +64,33 @@ func lean(command string) []string {
 }
 
 // Server builds the server into bin/.
-func Server(ctx context.Context) error {
-	return run(ctx, "go", append(lean("build"), "-o", executable(serverBin), "./backend-server")...)
+func Server(ctx context.Context, out io.Writer) error {
+	return run(ctx, out, "go", append(lean("build"), "-o", executable(serverBin), "./backend-server")...)
 }
 
 // Host builds the plugin host and its page for one @grafana version.
-func Host(ctx context.Context, version string) error {
-	if err := run(ctx, "go", "build", "-o", executable(hostBin), "./tests/host"); err != nil {
+func Host(ctx context.Context, out io.Writer, version string) error {
+	if err := run(ctx, out, "go", "build", "-o", executable(hostBin), "./tests/host"); err != nil {
 		return err
 	}
 	dir := filepath.Join(hostWeb, version)
-	if err := npmInstall(ctx, dir); err != nil {
+	if err := npmInstall(ctx, out, dir); err != nil {
 		return err
 	}
 	sources := []string{filepath.Join(hostWeb, "src"), filepath.Join(hostWeb, "build.mjs"), filepath.Join(dir, "package-lock.json")}
-	return unlessNewer(filepath.Join(dir, "dist", "host.json"), sources, func() error {
-		return npmRun(ctx, dir, "build")
+	return unlessNewer(out, filepath.Join(dir, "dist", "host.json"), sources, func() error {
+		return npmRun(ctx, out, dir, "build")
 	})
 }
 
 // unlessNewer calls build if target is missing or older than a source.
-func unlessNewer(target string, sources []string, build func() error) error {
+func unlessNewer(out io.Writer, target string, sources []string, build func() error) error {
 	changed, err := newest(sources...)
 	if err != nil {
 		return fmt.Errorf("sources of %s: %w", target, err)
 	}
 	if info, err := os.Stat(target); err == nil && info.ModTime().UnixNano() >= changed {
-		fmt.Println("=", target, "is up to date")
+		fmt.Fprintln(out, "=", target, "is up to date")
 		return nil
 	}
 	return build()

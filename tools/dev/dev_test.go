@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,16 +62,16 @@ func TestInstallOnceForEachLockFile(t *testing.T) {
 		b, _ := os.ReadFile("count")
 		return strings.Count(string(b), "x")
 	}
-	require.ErrorContains(t, npmInstall(t.Context(), "."), "npm lock file")
+	require.ErrorContains(t, npmInstall(t.Context(), io.Discard, "."), "npm lock file")
 	require.NoError(t, os.WriteFile("package-lock.json", []byte("one"), 0o644))
-	require.NoError(t, npmInstall(t.Context(), "."))
-	require.NoError(t, npmInstall(t.Context(), "."))
+	require.NoError(t, npmInstall(t.Context(), io.Discard, "."))
+	require.NoError(t, npmInstall(t.Context(), io.Discard, "."))
 	require.Equal(t, 1, installs())
 	require.NoError(t, os.WriteFile("package-lock.json", []byte("two"), 0o644))
-	require.NoError(t, npmInstall(t.Context(), "."))
+	require.NoError(t, npmInstall(t.Context(), io.Discard, "."))
 	require.Equal(t, 2, installs())
 	require.NoError(t, os.RemoveAll("node_modules"))
-	require.NoError(t, npmInstall(t.Context(), "."))
+	require.NoError(t, npmInstall(t.Context(), io.Discard, "."))
 	require.Equal(t, 3, installs())
 }
 
@@ -85,17 +87,17 @@ func TestBuildOnlyWhatChanged(t *testing.T) {
 	require.NoError(t, os.WriteFile("src/node_modules/b.js", nil, 0o644))
 	sources := []string{"src", "missing"}
 
-	require.NoError(t, unlessNewer("target", sources, build))
+	require.NoError(t, unlessNewer(io.Discard, "target", sources, build))
 	at("src/a.ts", time.Hour)
 	at("src", time.Hour)
-	require.NoError(t, unlessNewer("target", sources, build))
+	require.NoError(t, unlessNewer(io.Discard, "target", sources, build))
 	require.Equal(t, 1, built, "nothing changed")
 	at("target", 2*time.Hour)
-	require.NoError(t, unlessNewer("target", sources, build))
+	require.NoError(t, unlessNewer(io.Discard, "target", sources, build))
 	require.Equal(t, 2, built, "a file is newer")
 	require.NoError(t, os.Remove("src/a.ts"))
 	at("target", time.Minute)
-	require.NoError(t, unlessNewer("target", sources, build))
+	require.NoError(t, unlessNewer(io.Discard, "target", sources, build))
 	require.Equal(t, 3, built, "a file was removed")
 }
 
@@ -137,8 +139,8 @@ func size(path string) int64 {
 
 func TestStepsGoOnAfterAFailure(t *testing.T) {
 	var ran []string
-	do := func(name string, err error) func(context.Context) error {
-		return func(context.Context) error { ran = append(ran, name); return err }
+	do := func(name string, err error) func(context.Context, io.Writer) error {
+		return func(context.Context, io.Writer) error { ran = append(ran, name); return err }
 	}
 	err := runSteps(t.Context(), []step{
 		{name: "a", do: do("a", errors.New("boom"))},
@@ -157,14 +159,57 @@ func TestStepsGoOnAfterAFailure(t *testing.T) {
 	require.NotContains(t, ran, "never")
 }
 
+// A step beside another one runs while that does, and after what it needs.
+func TestStepsBesideOthers(t *testing.T) {
+	meet := make(chan string)
+	both := func(_ context.Context, out io.Writer) error {
+		fmt.Fprintln(out, "met")
+		select {
+		case meet <- "":
+		case <-meet:
+		case <-time.After(10 * time.Second):
+			return errors.New("alone")
+		}
+		return nil
+	}
+	fails := func(context.Context, io.Writer) error { return errors.New("boom") }
+	never := func(context.Context, io.Writer) error { t.Error("ran"); return nil }
+	list := []step{
+		{name: "a", do: both},
+		{name: "b", do: fails},
+		{name: "c", beside: "a", do: both},
+		{name: "d", beside: "a", do: fails},
+		{name: "e", beside: "a", needs: []string{"d"}, do: never},
+		{name: "f", needs: []string{"e"}, do: never},
+	}
+	require.EqualError(t, runSteps(t.Context(), list), "failed: b, d, e, f")
+	var names []string
+	for _, g := range groups(list[1:]) { // without a
+		names = append(names, g[0].name)
+		require.Len(t, g, 1)
+	}
+	require.Equal(t, []string{"b", "c", "d", "e", "f"}, names)
+}
+
+// What runs beside a step is on the list after it, and what it needs before it.
+func TestStepsAreInOrder(t *testing.T) {
+	var before []string
+	for _, s := range steps() {
+		for _, name := range append(slices.Clone(s.needs), s.beside) {
+			require.True(t, name == "" || slices.Contains(before, name), "%s: %s", s.name, name)
+		}
+		before = append(before, s.name)
+	}
+}
+
 func TestFormatCheckNamesFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("good.go", []byte("package a\n"), 0o644))
 	require.NoError(t, os.MkdirAll("node_modules", 0o755))
 	require.NoError(t, os.WriteFile("node_modules/x.go", []byte("package  a"), 0o644))
-	require.NoError(t, checkFormat(t.Context()))
+	require.NoError(t, checkFormat(t.Context(), io.Discard))
 	require.NoError(t, os.WriteFile("bad.go", []byte("package  a\n"), 0o644))
-	require.EqualError(t, checkFormat(t.Context()), "gofmt -w bad.go")
+	require.EqualError(t, checkFormat(t.Context(), io.Discard), "gofmt -w bad.go")
 }
 
 func TestPorts(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +15,15 @@ import (
 // grace is how long a process may take to end before it is killed.
 const grace = 4 * time.Second
 
-// run executes a command with its output on the terminal.
-func run(ctx context.Context, name string, args ...string) error {
-	return runWith(ctx, os.Environ(), name, args...)
+// run executes a command; out gets all that it prints.
+func run(ctx context.Context, out io.Writer, name string, args ...string) error {
+	return runWith(ctx, out, os.Environ(), name, args...)
 }
 
-func runWith(ctx context.Context, env []string, name string, args ...string) error {
-	fmt.Println("+", name, strings.Join(args, " "))
+func runWith(ctx context.Context, out io.Writer, env []string, name string, args ...string) error {
+	fmt.Fprintln(out, "+", name, strings.Join(args, " "))
 	cmd := command(ctx, env, name, args...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = out, out
 	return describe(cmd.Run(), name, args)
 }
 

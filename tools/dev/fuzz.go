@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,38 +19,49 @@ var goPackages = []string{"./backend-server/...", "./pkg/..."}
 // Fuzz runs every fuzz target for the time that HEARTH_FUZZ_TIME says, 10m
 // without it.
 func Fuzz(ctx context.Context) error {
-	each := 10 * time.Minute
-	if text := os.Getenv("HEARTH_FUZZ_TIME"); text != "" {
-		var err error
-		if each, err = time.ParseDuration(text); err != nil || each <= 0 {
-			return fmt.Errorf("HEARTH_FUZZ_TIME: %q is not allowed; want a duration, e.g. 10m", text)
-		}
+	each, err := durationOf("HEARTH_FUZZ_TIME", 10*time.Minute)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := untilAsked(ctx)
 	defer cancel()
-	return fuzz(ctx, fuzzing{each: each}, goPackages...)
+	return fuzz(ctx, os.Stdout, fuzzing{each: each}, goPackages...)
+}
+
+// durationOf reads a duration from the environment.
+func durationOf(name string, otherwise time.Duration) (time.Duration, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%s: %q is not allowed; want a duration, e.g. 10m", name, text)
+	}
+	return d, nil
 }
 
 // fuzzing says how to fuzz.
 type fuzzing struct {
 	each time.Duration // for each target
 	// traceless keeps nothing: what the fuzzer learns goes to a temporary
-	// folder, so that one run is like another, and an input that fails is
-	// printed and taken out of the tree again. Otherwise the go command keeps
-	// both, for the next run and for the one who mends it.
+	// folder and its draws are the same each time, so that one run is like
+	// another, and an input that fails is printed and taken out of the tree
+	// again. Otherwise the go command keeps both, for the next run and for the
+	// one who mends it.
 	traceless bool
 }
 
 // fuzzBriefly is one of the checks.
-func fuzzBriefly(ctx context.Context) error {
-	return fuzz(ctx, fuzzing{each: time.Second, traceless: true}, goPackages...)
+func fuzzBriefly(ctx context.Context, out io.Writer) error {
+	return fuzz(ctx, out, fuzzing{each: time.Second, traceless: true}, goPackages...)
 }
 
 // target is a fuzz function of a package.
 type target struct{ pkg, dir, name string }
 
 // fuzz runs every fuzz target of the packages.
-func fuzz(ctx context.Context, how fuzzing, pkgs ...string) error {
+func fuzz(ctx context.Context, out io.Writer, how fuzzing, pkgs ...string) error {
 	targets, err := fuzzTargets(ctx, pkgs)
 	if err != nil {
 		return err
@@ -64,11 +76,11 @@ func fuzz(ctx context.Context, how fuzzing, pkgs ...string) error {
 		// The targets of a package are one program.
 		program := filepath.Join(programs, "fuzz.test")
 		if how.traceless && (i == 0 || targets[i-1].pkg != t.pkg) {
-			if err := run(ctx, "go", "test", "-c", "-fuzz=.", "-o", program, t.pkg); err != nil {
+			if err := run(ctx, out, "go", "test", "-c", "-fuzz=.", "-o", program, t.pkg); err != nil {
 				return err
 			}
 		}
-		if err := how.run(ctx, t, program); err != nil {
+		if err := how.run(ctx, out, t, program); err != nil {
 			errs = append(errs, fmt.Errorf("%s of %s: %w", t.name, t.pkg, err))
 		}
 		if ctx.Err() != nil {
@@ -126,10 +138,10 @@ func fuzzNames(dir string, files []string) (names []string, err error) {
 
 // run fuzzes one target; if it is to leave no trace, with the program of its
 // package.
-func (f fuzzing) run(ctx context.Context, t target, program string) error {
+func (f fuzzing) run(ctx context.Context, out io.Writer, t target, program string) error {
 	limit := (f.each + 10*time.Minute).String()
 	if !f.traceless {
-		return run(ctx, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+f.each.String(), "-fuzzminimizetime=10s", "-parallel=2", "-timeout="+limit, t.pkg)
+		return run(ctx, out, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+f.each.String(), "-fuzzminimizetime=10s", "-parallel=2", "-timeout="+limit, t.pkg)
 	}
 	cache, err := os.MkdirTemp("", "hearth-fuzz")
 	if err != nil {
@@ -142,28 +154,28 @@ func (f fuzzing) run(ctx context.Context, t target, program string) error {
 		return err
 	}
 	once := func() error {
-		fmt.Println("+ fuzz", t.pkg, t.name)
+		fmt.Fprintln(out, "+ fuzz", t.pkg, t.name)
 		args := []string{"-test.run=^$", "-test.fuzz=^" + t.name + "$", "-test.fuzztime=" + f.each.String(), "-test.fuzzminimizetime=10s",
 			"-test.parallel=2", "-test.timeout=" + limit, "-test.fuzzcachedir=" + cache}
-		cmd := command(ctx, os.Environ(), program, args...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, os.Stdout, os.Stderr
+		cmd := command(ctx, append(os.Environ(), "GODEBUG=fuzzseed=1"), program, args...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, out, out
 		return describe(cmd.Run(), t.name, nil)
 	}
 	failed := once()
-	found, err := showFound(inputs, known)
+	found, err := showFound(out, inputs, known)
 	if failed != nil && err == nil && !found && ctx.Err() == nil {
 		// Go's fuzzer may fail of its own when its time is up on a busy machine;
 		// a seed that fails does so again.
-		fmt.Println("nothing was found; once more")
+		fmt.Fprintln(out, "nothing was found; once more")
 		failed = once()
-		_, err = showFound(inputs, known)
+		_, err = showFound(out, inputs, known)
 	}
 	return errors.Join(failed, err)
 }
 
 // showFound prints and removes the inputs in a folder that are not known, and
 // the folder if it is empty then. It reports whether there were any.
-func showFound(inputs string, known map[string]bool) (found bool, err error) {
+func showFound(out io.Writer, inputs string, known map[string]bool) (found bool, err error) {
 	now, err := fileNames(inputs)
 	if err != nil {
 		return false, err
@@ -178,7 +190,7 @@ func showFound(inputs string, known map[string]bool) (found bool, err error) {
 			return true, fmt.Errorf("fuzz input: %w", err)
 		}
 		found = true
-		fmt.Printf("this input fails; put it into %s to keep it as a test:\n%s\n", path, input)
+		fmt.Fprintf(out, "this input fails; put it into %s to keep it as a test:\n%s\n", path, input)
 		if err := os.Remove(path); err != nil {
 			return true, fmt.Errorf("fuzz input: %w", err)
 		}

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,14 +43,14 @@ func TestFuzzTargets(t *testing.T) {
 // What the fuzzer finds fails the run; a traceless one leaves the tree as it was.
 func TestFuzzFinds(t *testing.T) {
 	fuzzModule(t)
-	err := fuzz(t.Context(), fuzzing{each: 2 * time.Second, traceless: true}, "./...")
+	err := fuzz(t.Context(), io.Discard, fuzzing{each: 2 * time.Second, traceless: true}, "./...")
 	require.ErrorContains(t, err, "FuzzBad of example.org/fuzzed/bad")
 	require.NotContains(t, err.Error(), "FuzzGood")
 	found, err := filepath.Glob("bad/testdata/fuzz/FuzzBad/*")
 	require.NoError(t, err)
 	require.Empty(t, found)
 
-	require.Error(t, fuzz(t.Context(), fuzzing{each: 20 * time.Second}, "./bad"))
+	require.Error(t, fuzz(t.Context(), io.Discard, fuzzing{each: 20 * time.Second}, "./bad"))
 	found, err = filepath.Glob("bad/testdata/fuzz/FuzzBad/*")
 	require.NoError(t, err)
 	require.Len(t, found, 1)

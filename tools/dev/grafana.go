@@ -30,7 +30,7 @@ type stage struct {
 func findStage(ctx context.Context) (stage, error) {
 	host := stage{
 		name:  "the project's plugin host (no Grafana was found)",
-		build: func(ctx context.Context) error { return Host(ctx, hostVersions[0]) },
+		build: func(ctx context.Context) error { return Host(ctx, os.Stdout, hostVersions[0]) },
 		start: startHost,
 	}
 	wanted := os.Getenv("HEARTH_STAGE")
@@ -166,11 +166,11 @@ func startCompose(ctx context.Context, s *stack) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := Plugin(ctx, "linux", arch); err != nil {
+	if err := Plugin(ctx, os.Stdout, "linux", arch); err != nil {
 		return "", err
 	}
 	base := fmt.Sprintf("http://127.0.0.1:%d", pagePort)
-	err = run(ctx, "docker", "compose", "up", "--build", "--detach")
+	err = run(ctx, os.Stdout, "docker", "compose", "up", "--build", "--detach")
 	if err == nil {
 		err = s.await(ctx, base+"/api/health", 2*time.Minute)
 	}
@@ -187,7 +187,7 @@ func startCompose(ctx context.Context, s *stack) (string, error) {
 func stopCompose() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := run(ctx, "docker", "compose", "down"); err != nil {
+	if err := run(ctx, os.Stdout, "docker", "compose", "down"); err != nil {
 		fmt.Println(err)
 	}
 }

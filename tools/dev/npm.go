@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,7 @@ func checkNode(ctx context.Context) error {
 
 // npmInstall installs the packages of dir's lock file, unless that very lock
 // file was installed before.
-func npmInstall(ctx context.Context, dir string) error {
+func npmInstall(ctx context.Context, out io.Writer, dir string) error {
 	want, err := lockSum(dir)
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func npmInstall(ctx context.Context, dir string) error {
 	if err := checkNode(ctx); err != nil {
 		return err
 	}
-	if err := run(ctx, "npm", "ci", "--prefix", dir, "--no-audit", "--no-fund"); err != nil {
+	if err := run(ctx, out, "npm", "ci", "--prefix", dir, "--no-audit", "--no-fund"); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(stamp), 0o755); err != nil {
@@ -63,12 +64,12 @@ func lockSum(dir string) (string, error) {
 }
 
 // npmRun runs a script of dir's package.json.
-func npmRun(ctx context.Context, dir, script string, args ...string) error {
+func npmRun(ctx context.Context, out io.Writer, dir, script string, args ...string) error {
 	argv := []string{"run", "--silent", "--prefix", dir, script}
 	if len(args) > 0 {
 		argv = append(append(argv, "--"), args...)
 	}
-	return run(ctx, "npm", argv...)
+	return run(ctx, out, "npm", argv...)
 }
 
 // newest returns the latest change of the files and folders below the given

@@ -32,7 +32,7 @@ func Run(ctx context.Context, once bool) error {
 	if err != nil {
 		return err
 	}
-	if err := Build(ctx); err != nil {
+	if err := Build(ctx, os.Stdout); err != nil {
 		return err
 	}
 	var up stack

@@ -1,10 +1,12 @@
 package dev
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"go/format"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -45,7 +48,10 @@ var raced = []string{
 type step struct {
 	name  string
 	needs []string // steps without which this one makes no sense
-	do    func(context.Context) error
+	// beside names an earlier step at whose side this one runs, after others that
+	// do so. Only a step that measures no time bears company.
+	beside string
+	do     func(ctx context.Context, out io.Writer) error
 }
 
 // Test runs every check there is. A failure does not stop the others; the
@@ -57,18 +63,20 @@ func Test(ctx context.Context) error {
 func steps() []step {
 	return []step{
 		{name: "Go: format", do: checkFormat},
-		{name: "Go: vet", do: func(ctx context.Context) error { return run(ctx, "go", "vet", "./...") }},
+		{name: "Go: vet", do: func(ctx context.Context, out io.Writer) error { return run(ctx, out, "go", "vet", "./...") }},
 		{name: "Go: an S3 server for the tests", do: s3ForTests},
 		{name: "Go: tests", do: goTests},
 		{name: "Go: partition of a network", needs: []string{"Go: tests"}, do: partitionTested},
 		{name: "Go: tests, race detector", do: goRaceTests},
 		{name: "Go: fuzz", do: fuzzBriefly},
-		{name: "TypeScript: install", do: func(ctx context.Context) error { return npmInstall(ctx, ".") }},
-		{name: "TypeScript: types", needs: []string{"TypeScript: install"}, do: script(".", "typecheck")},
-		{name: "TypeScript: lint", needs: []string{"TypeScript: install"}, do: script(".", "lint")},
-		{name: "TypeScript: tests", needs: []string{"TypeScript: install"}, do: script(".", "test")},
+		// Most of their time is waiting for the network.
+		{name: "TypeScript: install", beside: "Go: fuzz", do: func(ctx context.Context, out io.Writer) error { return npmInstall(ctx, out, ".") }},
+		{name: "TypeScript: types", beside: "Go: fuzz", needs: []string{"TypeScript: install"}, do: script(".", "typecheck")},
+		{name: "TypeScript: lint", beside: "Go: fuzz", needs: []string{"TypeScript: install"}, do: script(".", "lint")},
+		{name: "TypeScript: tests", beside: "Go: fuzz", needs: []string{"TypeScript: install"}, do: script(".", "test")},
+		{name: "Browser tests: hosts", beside: "Go: fuzz", do: browserHosts},
 		{name: "Build", needs: []string{"TypeScript: install"}, do: Build},
-		{name: "Browser tests", needs: []string{"Build"}, do: Browser},
+		{name: "Browser tests", needs: []string{"Build", "Browser tests: hosts"}, do: Browser},
 	}
 }
 
@@ -79,50 +87,116 @@ func Lint(ctx context.Context) error {
 	}))
 }
 
-func script(dir, name string) func(context.Context) error {
-	return func(ctx context.Context) error { return npmRun(ctx, dir, name) }
+func script(dir, name string) func(context.Context, io.Writer) error {
+	return func(ctx context.Context, out io.Writer) error { return npmRun(ctx, out, dir, name) }
 }
 
 // errSkipped is a step's way of saying that it could not run here.
 var errSkipped = errors.New("skipped")
 
+// runSteps runs steps one after the other. What those print that run beside
+// another one is shown when that one has ended.
 func runSteps(ctx context.Context, list []step) error {
 	ctx, cancel := untilAsked(ctx)
 	defer cancel()
-	var failed, summary []string
-	for _, s := range list {
-		missing := slices.IndexFunc(s.needs, func(n string) bool { return slices.Contains(failed, n) })
-		if missing >= 0 {
-			summary = append(summary, fmt.Sprintf("  -     %s: not run, %s failed", s.name, s.needs[missing]))
-			failed = append(failed, s.name)
-			continue
-		}
-		fmt.Printf("\n== %s\n", s.name)
-		began := time.Now()
-		err := s.do(ctx)
-		took := time.Since(began).Round(100 * time.Millisecond)
-		switch {
-		case ctx.Err() != nil:
+	r := results{of: map[string]result{}}
+	for _, group := range groups(list) {
+		var beside bytes.Buffer
+		var running sync.WaitGroup
+		running.Go(func() {
+			for _, s := range group[1:] {
+				r.run(ctx, &beside, s)
+			}
+		})
+		r.run(ctx, os.Stdout, group[0])
+		running.Wait()
+		fmt.Print(beside.String())
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case errors.Is(err, errSkipped):
-			summary = append(summary, fmt.Sprintf("  SKIP  %s: %v", s.name, err))
-		case err != nil:
-			fmt.Println(err)
-			failed = append(failed, s.name)
-			summary = append(summary, fmt.Sprintf("  FAIL  %s (%s): %v", s.name, took, err))
-		default:
-			summary = append(summary, fmt.Sprintf("  ok    %s (%s)", s.name, took))
 		}
 	}
-	fmt.Printf("\n== Summary\n%s\n", strings.Join(summary, "\n"))
+	fmt.Printf("\n== Summary\n")
+	var failed []string
+	for _, s := range list {
+		fmt.Println(r.of[s.name].line)
+		if r.of[s.name].failed {
+			failed = append(failed, s.name)
+		}
+	}
 	if len(failed) > 0 {
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
 	return nil
 }
 
+// groups puts every step together with those that run beside it, which come
+// after it. One whose company is not on the list is alone.
+func groups(list []step) (out [][]step) {
+	for _, s := range list {
+		at := slices.IndexFunc(out, func(g []step) bool { return g[0].name == s.beside })
+		if at < 0 {
+			out = append(out, []step{s})
+		} else {
+			out[at] = append(out[at], s)
+		}
+	}
+	return out
+}
+
+// results are how steps have ended, by their names.
+type results struct {
+	mu sync.Mutex
+	of map[string]result
+}
+
+type result struct {
+	line   string // of the summary
+	failed bool
+}
+
+func (r *results) run(ctx context.Context, out io.Writer, s step) {
+	res := r.missing(s)
+	if !res.failed {
+		res = s.run(ctx, out)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of[s.name] = res
+}
+
+// missing is a failure if a step has failed that s needs.
+func (r *results) missing(s step) result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range s.needs {
+		if r.of[name].failed {
+			return result{fmt.Sprintf("  -     %s: not run, %s failed", s.name, name), true}
+		}
+	}
+	return result{}
+}
+
+func (s step) run(ctx context.Context, out io.Writer) result {
+	fmt.Fprintf(out, "\n== %s\n", s.name)
+	began := time.Now()
+	err := s.do(ctx, out)
+	took := time.Since(began).Round(100 * time.Millisecond)
+	if s.beside != "" {
+		s.name += ", beside " + s.beside
+	}
+	switch {
+	case errors.Is(err, errSkipped):
+		return result{fmt.Sprintf("  SKIP  %s: %v", s.name, err), false}
+	case err != nil:
+		fmt.Fprintln(out, err)
+		return result{fmt.Sprintf("  FAIL  %s (%s): %v", s.name, took, err), true}
+	default:
+		return result{fmt.Sprintf("  ok    %s (%s)", s.name, took), false}
+	}
+}
+
 // checkFormat names the Go files that gofmt would change.
-func checkFormat(context.Context) error {
+func checkFormat(context.Context, io.Writer) error {
 	var wrong []string
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -149,8 +223,10 @@ func checkFormat(context.Context) error {
 	return err
 }
 
-func goTests(ctx context.Context) error {
-	return run(ctx, "go", "test", "-timeout=15m", "./...")
+// goTests begins with the longest of all packages, which mostly waits for
+// processes: the others run meanwhile.
+func goTests(ctx context.Context, out io.Writer) error {
+	return run(ctx, out, "go", "test", "-timeout=15m", "./backend-server/tests", "./...")
 }
 
 // Acceptance runs the tests of all object stores; HEARTH_TEST_STORES may name
@@ -163,7 +239,7 @@ func Acceptance(ctx context.Context) error {
 	if _, err := exec.LookPath("swift-proxy-server"); err != nil && (stores == "all" || strings.Contains(stores, "swift")) {
 		fmt.Printf("\n!! OPENSTACK SWIFT IS NOT INSTALLED: it is NOT tested; apt-get install swift-proxy swift-account swift-container swift-object\n\n")
 	}
-	return runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES="+stores), "go", "test", "-count=1", "-timeout=30m", "-v",
+	return runWith(ctx, os.Stdout, append(os.Environ(), "HEARTH_TEST_STORES="+stores), "go", "test", "-count=1", "-timeout=30m", "-v",
 		"-run=^(TestStores|TestEveryStore|TestCompactionOnEveryStore)$", "./backend-server/tests/stores", "./backend-server/tests")
 }
 
@@ -172,12 +248,12 @@ const s3Patience = 4 * time.Minute
 
 // s3ForTests builds the S3 server that the tests start, or says loudly that they
 // will do without.
-func s3ForTests(ctx context.Context) error {
+func s3ForTests(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, s3Patience)
 	defer cancel()
-	err := runWith(ctx, append(os.Environ(), "HEARTH_TEST_STORES=s3"), "go", "test", "-run=^TestGetS3$", "./backend-server/tests/stores")
+	err := runWith(ctx, out, append(os.Environ(), "HEARTH_TEST_STORES=s3"), "go", "test", "-run=^TestGetS3$", "./backend-server/tests/stores")
 	if err != nil {
-		fmt.Printf("\n!! NO S3 SERVER: blocks on S3 are NOT tested: %v\n\n", err)
+		fmt.Fprintf(out, "\n!! NO S3 SERVER: blocks on S3 are NOT tested: %v\n\n", err)
 		return fmt.Errorf("%w: no S3 server: %w", errSkipped, err)
 	}
 	return nil
@@ -185,22 +261,22 @@ func s3ForTests(ctx context.Context) error {
 
 // partitionTested says loudly if goTests has left out a test that needs network
 // namespaces, since go test says nothing of what a package that passes skips.
-func partitionTested(ctx context.Context) error {
+func partitionTested(ctx context.Context, out io.Writer) error {
 	name := fmt.Sprintf("hearth-probe-%d", os.Getpid())
 	if _, err := output(ctx, "ip", "netns", "add", name); err != nil {
-		fmt.Printf("\n!! NO NETWORK NAMESPACES: clusters in a network that falls apart were NOT tested: %v\n\n", err)
+		fmt.Fprintf(out, "\n!! NO NETWORK NAMESPACES: clusters in a network that falls apart were NOT tested: %v\n\n", err)
 		return fmt.Errorf("%w: no network namespaces: %w", errSkipped, err)
 	}
-	return run(ctx, "ip", "netns", "del", name)
+	return run(ctx, out, "ip", "netns", "del", name)
 }
 
 // goRaceTests needs a C compiler; without one it says so loudly.
-func goRaceTests(ctx context.Context) error {
+func goRaceTests(ctx context.Context, out io.Writer) error {
 	if why := noRace(ctx); why != "" {
-		fmt.Printf("\n!! NO RACE DETECTOR: %s\n\n", why)
+		fmt.Fprintf(out, "\n!! NO RACE DETECTOR: %s\n\n", why)
 		return fmt.Errorf("%w: %s", errSkipped, why)
 	}
-	return run(ctx, "go", append([]string{"test", "-race", "-short", "-timeout=15m"}, raced...)...)
+	return run(ctx, out, "go", append([]string{"test", "-race", "-short", "-timeout=15m"}, raced...)...)
 }
 
 // noRace says why the race detector cannot be used, or "".
@@ -218,20 +294,24 @@ func noRace(ctx context.Context) string {
 
 // Browser runs the browser tests on what is built, in every version of the
 // plugin host. Without a browser it says so loudly and skips them.
-func Browser(ctx context.Context) error {
-	chrome := FindChrome()
-	if chrome == "" {
+func Browser(ctx context.Context, out io.Writer) error {
+	if err := browserHosts(ctx, out); err != nil {
+		return err
+	}
+	return runWith(ctx, out, append(os.Environ(), "CHROME_PATH="+FindChrome()), "npm", "run", "--silent", "--prefix", "tests", "e2e")
+}
+
+// browserHosts makes what the browser tests need besides the plugin.
+func browserHosts(ctx context.Context, out io.Writer) error {
+	if FindChrome() == "" {
 		const line = "no Chromium found (CHROME_PATH, chromium, google-chrome): the browser tests did NOT run"
-		fmt.Printf("\n!!!!!!!!\n!! %s\n!! install one, e.g. apt-get install chromium\n!!!!!!!!\n\n", line)
+		fmt.Fprintf(out, "\n!!!!!!!!\n!! %s\n!! install one, e.g. apt-get install chromium\n!!!!!!!!\n\n", line)
 		return fmt.Errorf("%w: %s", errSkipped, line)
 	}
 	for _, version := range hostVersions {
-		if err := Host(ctx, version); err != nil {
+		if err := Host(ctx, out, version); err != nil {
 			return err
 		}
 	}
-	if err := npmInstall(ctx, "tests"); err != nil {
-		return err
-	}
-	return runWith(ctx, append(os.Environ(), "CHROME_PATH="+chrome), "npm", "run", "--silent", "--prefix", "tests", "e2e")
+	return npmInstall(ctx, out, "tests")
 }
