@@ -36,6 +36,9 @@ func Lint(ctx context.Context) error { return dev.Lint(ctx) }
 // Fuzz runs every fuzz target for 10 minutes, or for HEARTH_FUZZ_TIME.
 func Fuzz(ctx context.Context) error { return dev.Fuzz(ctx) }
 
+// Soak runs the tests that draw what they do with new seeds, each for 10 minutes, or for HEARTH_SOAK_TIME.
+func Soak(ctx context.Context) error { return dev.Soak(ctx) }
+
 // Bench runs the benchmarks of the code and of the whole server, see HEARTH_BENCH_… in tools/dev/bench.go.
 func Bench(ctx context.Context) error { return dev.Bench(ctx) }
 

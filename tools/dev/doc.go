@@ -10,6 +10,7 @@
 //	grafana.go  where the page is shown: a Grafana, Docker, the plugin host
 //	test.go     all checks, one summary
 //	fuzz.go     every fuzz target for a while
+//	soak.go     the tests that draw what they do, for a while with new seeds
 //	bench.go    benchmarks of the code and of the whole server
 //	chrome.go   the browser of the browser tests
 //
