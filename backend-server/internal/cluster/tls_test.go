@@ -3,6 +3,9 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,7 +62,7 @@ func encrypted(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("torn"), 0o600))
 	require.EqualValues(t, 77, serial())
 	require.Positive(t, testutil.ToFloat64(p1.metrics.reloadFails))
-	require.Equal(t, "p1 ACTIVE, p2 ACTIVE", p1.sees())
+	p1.willSee("p1 ACTIVE, p2 ACTIVE")
 	// p1 still calls others: what it has to say arrives.
 	go p1.member.StopAsync()
 	p2.willSee("p2 ACTIVE")
@@ -73,11 +76,14 @@ func dial(host string, ca *certstest.Authority, certs []tls.Certificate) (int64,
 		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
-	// Whether our certificate is good is known when the first answer comes:
-	// an end without a word about certificates, since we have said nothing.
-	_ = conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	if _, err := conn.Read(make([]byte, 1)); err != nil && !os.IsTimeout(err) {
+	// Whether our certificate is good shows in how the member answers the end of
+	// what we have to say, which is nothing: with its own end, or with an alert.
+	if err := conn.CloseWrite(); err != nil {
 		return 0, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("refused: %w", err)
 	}
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
 }
