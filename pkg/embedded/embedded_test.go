@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -251,6 +252,7 @@ func TestWhyThereIsNoServer(t *testing.T) {
 			go func() { s.Run(ctx); close(ended) }()
 			defer func() { cancel(); <-ended }()
 			s.Start()
+			require.Eventually(t, func() bool { return strings.Contains(s.Status().Message, tc.want) }, 10*time.Second, time.Millisecond)
 			short, done := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer done()
 			_, err := s.URL(short)

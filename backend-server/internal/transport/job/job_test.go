@@ -302,12 +302,14 @@ func TestDeadlineReachesTheQuerier(t *testing.T) {
 	in := newInstallation(t)
 	in.addScheduler()
 	ended := make(chan error, 1)
-	in.addQuerier("q", 1, func(ctx context.Context, _ *question.Question) (*question.Answer, error) {
+	w, _ := in.addQuerier("q", 1, func(ctx context.Context, _ *question.Question) (*question.Answer, error) {
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return nil, ctx.Err()
 	})
-	ctx, cancel := context.WithTimeout(anonymous(t.Context()), 300*time.Millisecond)
+	// A question whose time is up before it is given away reaches no querier.
+	require.Eventually(t, connected(w, 1), 10*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(anonymous(t.Context()), time.Second)
 	defer cancel()
 	_, err := in.client().Ask(ctx, names)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
