@@ -26,7 +26,7 @@ func life(rng *rand.Rand) []total {
 	t, v := profile.UnixMilli(rng.IntN(replica.Window)), int64(rng.IntN(100))
 	for i := range 2 + rng.IntN(30) {
 		out = append(out, total{uint64(i + 1), t, v})
-		t += profile.UnixMilli(1 + rng.IntN(replica.Window/2))
+		t += profile.UnixMilli(1 + rng.IntN([]int{2, replica.Window / 2}[rng.IntN(2)])) // times that almost touch, too
 		if rng.IntN(5) > 0 {
 			v += 1 + rng.Int64N(100)
 		}
@@ -241,4 +241,42 @@ func TestCountersGoOnElsewhere(t *testing.T) {
 	old := show(2, true, older(rows[1:]))
 	require.NotNil(t, replica.NewChoice([][]replica.Unit{first.units, old.units}).Ask())
 	require.Len(t, choose(t, []shown{first, old}), 2)
+}
+
+// TestCountersOfUnitsTogether has a source show a window in two units: how far
+// back they reach is how far either does.
+func TestCountersOfUnitsTogether(t *testing.T) {
+	all := []total{{1, 10, 0}, {2, 1000, 5}, {3, replica.Window + 20, 7}, {4, replica.Window + 30, 9}}
+	first := show(1, true, growth(all)[:1])
+	missed := growth(slices.Delete(slices.Clone(all), 1, 2)) // reaches over the first hour
+	one, other := show(2, true, missed[:1]).as(id(5), id(0)), show(2, true, missed[1:]).as(id(6), id(0))
+	for _, stores := range [][]shown{{first, one, other}, {first, other, one}, {other, one, first}} {
+		require.Equal(t, missed, choose(t, stores))
+	}
+}
+
+// TestCountersOfUnknownBegin come last: where nobody knows how far back a row
+// reaches, it takes the place of none of which that is known.
+func TestCountersOfUnknownBegin(t *testing.T) {
+	all := []total{{1, 10, 0}, {2, 20, 5}, {3, 30, 7}, {4, 40, 9}, {5, 50, 11}, {6, 60, 12}}
+	early, late := show(1, true, growth(all[:3])), show(2, true, older(growth(all[2:])))
+	require.Equal(t, []uint64{2, 3, 5, 6}, ids(choose(t, []shown{early, late})))
+
+	// Two windows of one source need no look: no row of a source is in another.
+	apart := older(growth([]total{{1, 10, 0}, {2, 20, 5}, {3, replica.Window + 20, 7}}))
+	require.Nil(t, replica.NewChoice([][]replica.Unit{show(1, true, apart).units}).Ask())
+}
+
+// TestCountersJoin: of equal rows the one that reaches least far counts for all,
+// and one row may begin when another ends.
+func TestCountersJoin(t *testing.T) {
+	all := []total{{1, 10, 0}, {2, 20, 3}, {3, 30, 3}, {4, 40, 8}, {5, 50, 9}, {6, 60, 10}, {7, 70, 12}}
+	stores := []shown{
+		show(1, true, growth([]total{all[1], all[3], all[4], all[5]})), // has most, and reaches into the third's
+		show(2, true, growth(all[2:4])),                                // but nothing grew there
+		show(3, true, growth([]total{all[0], all[2]})),
+		show(4, true, growth(all[5:])),
+	}
+	require.Equal(t, []uint64{3, 4, 5, 6, 7}, ids(choose(t, stores)))
+	require.Equal(t, sum(growth(all)), sum(choose(t, stores)))
 }

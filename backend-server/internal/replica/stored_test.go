@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
@@ -46,7 +47,7 @@ func TestStoredDigests(t *testing.T) {
 	defer d.Close()
 	var recs []profile.Record
 	for range 400 {
-		recs = append(recs, gen.Record())
+		recs = append(recs, gen.Record(), gen.Counter())
 	}
 	require.Nil(t, d.Append(ctx, recs))
 	require.NoError(t, d.Flush(ctx))
@@ -70,9 +71,43 @@ func TestStoredDigests(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want.Units(), got.Units())
 			require.False(t, i == 0 && len(w.scanned) > 0, "the block as a whole")
+			if i == 0 {
+				requireUnknownReach(t, b, got.Units()[0].Entries)
+			}
 			for _, r := range w.scanned {
 				require.Less(t, int64(r.End-r.Start), int64(replica.Window-1), "whole hours are not read")
 			}
 		}
 	}
+}
+
+// reachless is a block of an earlier version: it has digests that say nothing of
+// when running totals grew.
+type reachless struct{ *block.Block }
+
+func (r reachless) Digests(ctx context.Context, partition uint32, rows []uint32) ([]query.RowsDigest, bool, error) {
+	out, ok, err := r.Block.Digests(ctx, partition, rows)
+	for i := range out {
+		out[i].Reach = query.Reach{}
+	}
+	return out, ok, err
+}
+
+// requireUnknownReach shows a block without saying how far its rows reach: they
+// may reach as far as can be, rather than nowhere.
+func requireUnknownReach(t *testing.T, b *block.Block, known []replica.Entry) {
+	t.Helper()
+	got, err := replica.NewDigester(0).Take(t.Context(), []query.Queryable{reachless{b}}, replica.Selection{Range: b.TimeRange()})
+	require.NoError(t, err)
+	counters := 0
+	for i, e := range got.Units()[0].Entries {
+		want := query.Reach{}
+		if e.Counter {
+			counters++
+			require.Greater(t, known[i].Reach.Begin, profile.UnixMilli(0))
+			want = query.Reach{Begin: math.MinInt64, End: query.WindowRange(e.Window).End}
+		}
+		require.Equal(t, want, e.Reach)
+	}
+	require.NotZero(t, counters)
 }
