@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/symbols"
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/table"
 	"github.com/hearth-profiles/hearth/backend-server/internal/platform/fault"
+	"github.com/hearth-profiles/hearth/backend-server/internal/platform/vfs"
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
@@ -256,4 +259,86 @@ func TestWriterMemory(t *testing.T) {
 	}
 	few, many := peak(600), peak(2400)
 	require.Less(t, many, few+few/2)
+}
+
+// TestWrongCounters are refused: what a block says of running totals has to be
+// about its digests and rows.
+func TestWrongCounters(t *testing.T) {
+	const hour = query.DigestWindow
+	take := func(columns [][]uint64, since ...uint32) (*layout, error) {
+		l := &layout{
+			rowSeries: []rowSeries{{rows: span{0, 3}}, {rows: span{3, 1}}, {rows: span{4, 2}}},
+			digests:   &digests{window: []int64{1, 2, 1, 2}, digest: make([]query.Digest, 4), starts: []int{0, 2, 3, 4}},
+		}
+		return l, l.takeCounters(columns, since)
+	}
+	l, err := take([][]uint64{{0, 1, 2}, {1, 0, zigzag(hour+7) + 1}, {5, hour - 1, 0}}, 9, 8, 7, 6, 5)
+	require.NoError(t, err)
+	require.Equal(t, []query.Reach{{Begin: hour, End: hour + 5}, {Begin: math.MinInt64, End: 3*hour - 1}, {}, {Begin: hour - 7, End: 2 * hour}}, l.counters.reach)
+	var got []uint32
+	for s, rows := range l.rowSeries {
+		for i := rows.rows.first; i < rows.rows.end(); i++ {
+			got = append(got, l.counters.since.of(uint32(s), i))
+		}
+	}
+	require.Equal(t, []uint32{9, 8, 7, 0, 6, 5}, got)
+	for name, c := range map[string]struct {
+		columns [][]uint64
+		since   []uint32
+	}{
+		"no such digest":          {[][]uint64{{4}, {0}, {0}}, nil},
+		"a number that overflows": {[][]uint64{{2, math.MaxUint64}, {0, 0}, {0, 0}}, []uint32{1}},
+		"one digest twice":        {[][]uint64{{2, 0}, {0, 0}, {0, 0}}, []uint32{1}},
+		"an end in another hour":  {[][]uint64{{2}, {0}, {hour}}, []uint32{1}},
+		"an end that overflows":   {[][]uint64{{2}, {0}, {math.MaxUint64}}, []uint32{1}},
+		"a begin behind the end":  {[][]uint64{{2}, {zigzag(-8) + 1}, {7}}, []uint32{1}},
+		"too few rows":            {[][]uint64{{0}, {0}, {0}}, []uint32{1, 2}},
+		"too many rows":           {[][]uint64{{2}, {0}, {0}}, []uint32{1, 2}},
+		"rows of no digest":       {[][]uint64{{}, {}, {}}, []uint32{1}},
+	} {
+		_, err := take(c.columns, c.since...)
+		require.True(t, fault.Is(err, fault.Corrupt), "%s: %v", name, err)
+	}
+}
+
+// totals is endless as running totals.
+type totals struct{ *endless }
+
+func (e totals) Select(context.Context, ...*labels.Matcher) ([]query.Series, error) {
+	out := make([]query.Series, e.series)
+	for i := range out {
+		out[i] = query.Series{Rows: uint32(i), Labels: labels.FromStrings("pod", fmt.Sprint(i),
+			profile.LabelName, "memory", profile.LabelType, "alloc_space", profile.LabelProfileType, "a:b:c:d:e")}
+	}
+	return out, nil
+}
+
+func (e totals) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.Row) error) error {
+	return e.endless.Scan(ctx, req, func(r *query.Row) error {
+		r.Since = sinceOfTotal(r)
+		return fn(r)
+	})
+}
+
+func sinceOfTotal(r *query.Row) uint32 { return uint32(r.Time)/1000 + r.Rows + 1 }
+
+// Since when totals grew is known of each row, in whatever row group it is.
+func TestSinceInManyRowGroups(t *testing.T) {
+	in := totals{newEndless(2, rowsPerRowGroup+1000, 1)}
+	dir := t.TempDir()
+	_, err := Write(t.Context(), vfs.OS{}, dir, ulid.Make(), in, in.TimeRange())
+	require.NoError(t, err)
+	b, err := OpenDir(dir)
+	require.NoError(t, err)
+	defer b.Close()
+	rows := 0
+	req := query.ScanRequest{Rows: []uint32{0, 1}, Range: in.TimeRange(), TotalsOnly: true}
+	require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error {
+		rows++
+		if want := sinceOfTotal(r); r.Since != want { // require is slow
+			return fmt.Errorf("since %d, not %d", r.Since, want)
+		}
+		return nil
+	}))
+	require.Equal(t, in.series*in.rows, rows)
 }
