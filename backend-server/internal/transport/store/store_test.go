@@ -311,3 +311,25 @@ func TestMessagesOfOtherVersions(t *testing.T) {
 		released(t, f)
 	}
 }
+
+// TestReadersOfEarlierVersions do not say which encodings they know; they get one
+// that all know.
+func TestReadersOfEarlierVersions(t *testing.T) {
+	f := &fake{}
+	stream, err := hearthv1.NewStoreServiceClient(serve(t, f)).Read(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&hearthv1.ReadRequest{What: &hearthv1.ReadRequest_Open{Open: &hearthv1.ListRequest{
+		Role: hearthv1.Role_ROLE_INGESTER, Tenant: "acme", Question: asked.EncodeQuestion(sums()),
+	}}}))
+	res, err := stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, byte(replica.Encoding2), res.GetUnits()[0])
+	require.NoError(t, stream.Send(&hearthv1.ReadRequest{What: &hearthv1.ReadRequest_Refs{Refs: replica.AppendRefs(nil, nil)}}))
+	res, err = stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, byte(replica.Encoding2), res.GetRows()[0])
+	require.NoError(t, stream.CloseSend())
+	_, err = stream.Recv()
+	require.Error(t, err)
+	released(t, f)
+}
