@@ -65,12 +65,13 @@ type chain struct {
 
 // uniteCounter settles all windows of a counter. Sources are taken in turn, the
 // one with most rows first, and of each the rows that reach into nothing that was
-// taken before. Where a row begins that nobody knows the begin of, it may be long
+// taken before; then what is taken is refined. Where a row begins that nobody knows the begin of, it may be long
 // before the question: such rows come last, and reach into everything before
 // them.
 func (c *Choice) uniteCounter(groups []disputed) {
+	chains := c.chains(groups)
 	var taken, last []reach
-	for _, ch := range c.chains(groups) {
+	for _, ch := range chains {
 		known := make([]reach, 0, len(ch.rows))
 		for _, r := range ch.rows {
 			if r.after == math.MinInt64 {
@@ -84,7 +85,45 @@ func (c *Choice) uniteCounter(groups []disputed) {
 	for _, r := range last {
 		taken = add(taken, []reach{r})
 	}
-	c.takeRows(groups, taken)
+	c.takeRows(groups, refine(taken, chains))
+}
+
+// refine takes, in the place of a row, those of a source that has seen profiles in
+// between, if they say at least as much: beside other rows, which may come to be
+// known later, they find room where the one row does not.
+func refine(taken []reach, chains []*chain) []reach {
+	var out []reach
+	for _, r := range taken {
+		best, sum := []reach{r}, r.Total
+		for _, ch := range chains {
+			if rows := ch.within(r); len(rows) > 1 {
+				total := int64(0)
+				for _, part := range rows {
+					total, _ = profile.AddSaturating(total, part.Total)
+				}
+				if total > sum || total == sum && len(rows) > len(best) {
+					best, sum = rows, total
+				}
+			}
+		}
+		out = append(out, best...)
+	}
+	return out
+}
+
+// within returns the rows whose growth lies in that of r. None of them overlap.
+func (ch *chain) within(r reach) []reach {
+	first, _ := slices.BinarySearchFunc(ch.rows, r.after, func(o reach, t profile.UnixMilli) int { return cmp.Compare(o.Time, t) })
+	var out []reach
+	for _, o := range ch.rows[first:] {
+		if o.Time > r.Time {
+			break
+		}
+		if o.after >= r.after && (len(out) == 0 || o.after >= out[len(out)-1].Time) {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // chains sorts the rows by source.
@@ -126,9 +165,19 @@ func (c *Choice) chains(groups []disputed) []*chain {
 		}
 	}
 	slices.SortFunc(out, func(a, b *chain) int {
-		return cmp.Or(cmp.Compare(len(b.rows), len(a.rows)), a.source.Compare(b.source))
+		return cmp.Or(cmp.Compare(len(b.rows), len(a.rows)), cmp.Compare(a.length(), b.length()), a.source.Compare(b.source))
 	})
 	return out
+}
+
+// length is how long the rows reach, all together. Of as many rows the shorter
+// ones are of a source that has seen more profiles.
+func (ch *chain) length() float64 {
+	sum := 0.0
+	for _, r := range ch.rows {
+		sum += float64(r.Time) - float64(r.after)
+	}
+	return sum
 }
 
 // begin returns when the growth of the row began. Blocks of earlier versions do

@@ -2,11 +2,13 @@ package block_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/db/block"
@@ -109,4 +111,31 @@ func requireReaches(t *testing.T, b *block.Block) {
 		}
 	}
 	require.NotZero(t, found)
+}
+
+// A gap that is too long for what is stored is as if nobody knew it.
+func TestTotalsFarApart(t *testing.T) {
+	for gap, want := range map[int64]uint32{math.MaxUint32: math.MaxUint32, math.MaxUint32 + 1: 0} {
+		h := head.New(ulid.ULID{1}, memoryLog{})
+		require.Nil(t, h.Append(t.Context(), []*profile.Record{allocated(1, start, 7), allocated(2, start+profile.UnixMilli(gap), 9)}))
+		series, err := h.Select(t.Context())
+		require.NoError(t, err)
+		require.Len(t, series, 1)
+		var got []query.Row
+		req := query.ScanRequest{Partition: series[0].Partition, Rows: []uint32{series[0].Rows}, Range: always, TotalsOnly: true}
+		require.NoError(t, h.Scan(t.Context(), req, func(r *query.Row) error { got = append(got, *r); return nil }))
+		require.Len(t, got, 1)
+		require.EqualValues(t, 2, got[0].Total)
+		require.Equal(t, want, got[0].Since)
+	}
+}
+
+// allocated is a profile of a running total.
+func allocated(id uint64, at profile.UnixMilli, total int64) *profile.Record {
+	p := &profile.Profile{
+		Types: []profile.ValueType{{Type: "alloc_space", Unit: "bytes"}}, Strings: []string{"", "main"}, Mappings: make([]profile.Mapping, 1),
+		Functions: []profile.Function{{Name: 1}}, Lines: []profile.Line{{}}, Locations: []profile.Location{{LineEnd: 1}},
+		Frames: []uint32{0}, Samples: []profile.Sample{{FrameEnd: 1}}, Values: []int64{total}, LabelSets: make([][]profile.LabelPair, 1),
+	}
+	return &profile.Record{ID: id, Labels: labels.FromStrings(profile.LabelName, "memory", profile.LabelServiceName, "a"), Time: at, Profile: p, SampleEnd: 1}
 }
