@@ -163,12 +163,12 @@ func (f fuzzing) run(ctx context.Context, out io.Writer, t target, program strin
 	}
 	failed := once()
 	found, err := showFound(out, inputs, known)
-	if failed != nil && err == nil && !found && ctx.Err() == nil {
-		// Go's fuzzer may fail of its own when its time is up on a busy machine;
-		// a seed that fails does so again.
+	// Go's fuzzer may fail of its own when its time is up on a busy machine; a seed
+	// that fails does so again.
+	for more := 2; more > 0 && failed != nil && err == nil && !found && ctx.Err() == nil; more-- {
 		fmt.Fprintln(out, "nothing was found; once more")
 		failed = once()
-		_, err = showFound(out, inputs, known)
+		found, err = showFound(out, inputs, known)
 	}
 	return errors.Join(failed, err)
 }

@@ -173,7 +173,7 @@ func TestLoadingIsSharedButNotGivingUp(t *testing.T) {
 		_, err := b.Select(first)
 		errs <- err
 	}()
-	require.Eventually(t, func() bool { return len(source.stuck) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(source.stuck) == 1 }, time.Minute, time.Millisecond)
 	second, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	_, err = b.Select(second)

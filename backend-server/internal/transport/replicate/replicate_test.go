@@ -197,7 +197,7 @@ func TestStalledIngester(t *testing.T) {
 	var refusals, timeouts atomic.Int64
 	for range 40 {
 		all.Go(func() {
-			errs := c.Push(within(t, time.Second), &cluster.Peer{Addr: bad}, "t", b, []int{0})
+			errs := c.Push(within(t, 3*time.Second), &cluster.Peer{Addr: bad}, "t", b, []int{0})
 			require.True(t, fault.Is(errs[0], fault.Unavailable))
 			switch {
 			case errors.Is(errs[0], context.DeadlineExceeded), fault.Is(errors.Unwrap(errs[0]), fault.Unavailable):
