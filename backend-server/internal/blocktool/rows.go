@@ -134,7 +134,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 // (B5 of package block).
 func (c *partitionCheck) hour(ctx context.Context, g query.Group, r profile.TimeRange) error {
 	sums := sumsOf{}
-	req := query.ScanRequest{Partition: c.index, Rows: g.Rows, Range: r, Spans: true}
+	req := query.ScanRequest{Partition: c.index, Rows: g.Rows, Range: r, Spans: true, Since: true}
 	err := c.b.Scan(ctx, req, func(row *query.Row) error {
 		c.row(row)
 		if g.Step > 0 {

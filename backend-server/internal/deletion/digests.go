@@ -60,7 +60,7 @@ func (r *remains) digest(ctx context.Context, partition uint32, whole []query.Ro
 	for i, d := range whole {
 		found[i].Rows, found[i].Window, rows[i] = d.Rows, d.Window, d.Rows
 	}
-	req := query.ScanRequest{Partition: partition, Rows: rows, Range: query.WindowRange(whole[0].Window), TotalsOnly: true}
+	req := query.ScanRequest{Partition: partition, Rows: rows, Range: query.WindowRange(whole[0].Window), TotalsOnly: true, Since: true}
 	err := r.Scan(ctx, req, func(row *query.Row) error {
 		at, _ := slices.BinarySearch(rows, row.Rows)
 		found[at].Add(row.ID, row.Total)

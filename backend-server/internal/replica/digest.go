@@ -153,7 +153,7 @@ func digest(ctx context.Context, u *unit, keys []rowsKey, in profile.TimeRange) 
 	var requests []query.ScanRequest
 	for _, key := range keys {
 		if n := len(requests); n == 0 || requests[n-1].Partition != key.partition {
-			requests = append(requests, query.ScanRequest{Partition: key.partition, Range: in, TotalsOnly: true})
+			requests = append(requests, query.ScanRequest{Partition: key.partition, Range: in, TotalsOnly: true, Since: true})
 		}
 		r := &requests[len(requests)-1]
 		r.Rows = append(r.Rows, key.rows)

@@ -282,7 +282,7 @@ func (u *unit) rows(ctx context.Context, wanted map[int]int, out [][]Row) error 
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(query.AtOnce(u))
 	for partition, rows := range keys {
-		req := query.ScanRequest{Partition: partition, Rows: slices.Compact(rows), Range: u.in, TotalsOnly: true}
+		req := query.ScanRequest{Partition: partition, Rows: slices.Compact(rows), Range: u.in, TotalsOnly: true, Since: true}
 		g.Go(func() error {
 			return u.scan(ctx, req, func(row *query.Row, p int) error {
 				for _, e := range u.parts[p].entries {

@@ -1,6 +1,8 @@
 package block
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"slices"
 	"unsafe"
@@ -11,40 +13,127 @@ import (
 	"github.com/hearth-profiles/hearth/backend-server/internal/profile"
 )
 
-// counters is what a block says of running totals beside what they grew by: since
-// when. Older blocks say nothing.
+// counters is what the tail says of running totals beside what they grew by.
+// Older blocks say nothing.
 type counters struct {
 	reach []query.Reach // by number of the digest; zero where it is of none
-	since sinceRows
-}
-
-// sinceRows is query.Row.Since of the rows of running totals.
-type sinceRows struct {
-	list  []uint32
-	shift []int64 // by row series: what to add to a row's number; noCounter
+	shift []int64       // by row series: the row of since less that of rows; noCounter
 }
 
 const noCounter = math.MinInt64
 
-// of returns what is known of a row of a row series.
-func (s *sinceRows) of(series uint32, row int64) uint32 {
-	if len(s.shift) == 0 || s.shift[series] == noCounter {
-		return 0
-	}
-	return s.list[row+s.shift[series]]
+func (c *counters) bytes() int64 {
+	return int64(len(c.reach))*int64(unsafe.Sizeof(query.Reach{})) + 8*int64(len(c.shift))
 }
 
-func (c *counters) bytes() int64 {
-	return int64(len(c.reach))*int64(unsafe.Sizeof(query.Reach{})) + 8*int64(len(c.since.shift)) + 4*int64(cap(c.since.list))
+// rows returns which rows of since are those of a row series.
+func (c *counters) rows(l *layout, series uint32) (span, bool) {
+	if len(c.shift) == 0 || c.shift[series] == noCounter {
+		return span{}, false
+	}
+	rows := l.rowSeries[series].rows
+	return span{rows.first + c.shift[series], rows.n}, true
+}
+
+// sinceRows is query.Row.Since of the rows of running totals of a partition.
+type sinceRows struct {
+	list  []uint32
+	first int64 // the row of since that list begins with
+	shift []int64
+}
+
+// of returns what is known of a row of a row series.
+func (s *sinceRows) of(series uint32, row int64) uint32 {
+	if len(s.list) == 0 || s.shift[series] == noCounter {
+		return 0
+	}
+	return s.list[row+s.shift[series]-s.first]
+}
+
+// sinceOf returns what a scan has to know that asks for it; nothing if none of
+// its rows are of running totals.
+func (b *Block) sinceOf(ctx context.Context, l *layout, req query.ScanRequest) (sinceRows, error) {
+	of := l.partitions[req.Partition].rowSeries
+	asked := func(s uint32) bool {
+		_, ok := l.counters.rows(l, s)
+		return ok
+	}
+	if len(l.counters.shift) == 0 || !slices.ContainsFunc(req.Rows, func(s uint32) bool { return int64(s) >= of.first && int64(s) < of.end() && asked(s) }) {
+		return sinceRows{}, nil
+	}
+	var all span // those of a partition follow each other
+	for s := of.first; s < of.end(); s++ {
+		if rows, ok := l.counters.rows(l, uint32(s)); ok {
+			if all.n == 0 {
+				all.first = rows.first
+			}
+			all.n = rows.end() - all.first
+		}
+	}
+	c := b.cache.Load()
+	list, err := entryOf(c, c.since, req.Partition).get(ctx, func() ([]uint32, error) {
+		out, err := b.readSince(ctx, l, all)
+		if err != nil {
+			return nil, fmt.Errorf("block %s: %s: %w", b.meta.ID, sectionSince, err)
+		}
+		c.bytes.Add(4 * int64(cap(out)))
+		return out, nil
+	})
+	return sinceRows{list, all.first, l.counters.shift}, err
+}
+
+// readSince reads rows of since.
+func (b *Block) readSince(ctx context.Context, l *layout, rows span) ([]uint32, error) {
+	t, err := l.table(sectionSince)
+	if err != nil || t == nil {
+		return nil, orElse(err, errNoTable)
+	}
+	if rows.end() > t.Rows() {
+		return nil, fault.New(fault.Corrupt, "row %d of %d", rows.end(), t.Rows())
+	}
+	var groups []*table.Group
+	var extents []extent
+	for i := t.Find(rows.first); i < len(t.Groups) && t.Groups[i].First < rows.end(); i++ {
+		groups = append(groups, &t.Groups[i])
+		extents = append(extents, chunkExtent(&t.Groups[i].Chunks[0]))
+	}
+	got, err := b.fetchAgain(ctx, extents)
+	if err != nil {
+		return nil, err
+	}
+	var out []uint32
+	var scratch table.ReadScratch
+	for i, g := range groups {
+		content, err := got.at(extents[i])
+		if err != nil {
+			return nil, err
+		}
+		values, err := g.Chunks[0].Uint32s(content, &scratch)
+		if err != nil {
+			return nil, err
+		}
+		from, to := max(0, rows.first-g.First), min(int64(len(values)), rows.end()-g.First)
+		out = append(out, values[min(from, to):to]...)
+	}
+	if int64(len(out)) != rows.n {
+		return nil, fault.New(fault.Corrupt, "%d rows of %d", len(out), rows.n)
+	}
+	return out, nil
 }
 
 func isCounter(s query.Series) bool {
 	return profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))
 }
 
-// counterTables write what there is to be said of running totals: of each digest
-// of theirs its number and reach, and of each of their rows since when.
-func (w *writer) counterTables() error {
+// flushSince writes since when the rows that were added last grew.
+func (w *writer) flushSince() error {
+	err := writeGroup(w.table(schemaSince), [][]uint32{w.since}, nil, "s")
+	w.since = w.since[:0]
+	return err
+}
+
+// counterTable writes of each digest of running totals its number and reach.
+func (w *writer) counterTable() error {
 	var digest, begin, end []uint64
 	last := 0
 	for i, d := range w.digests {
@@ -57,10 +146,7 @@ func (w *writer) counterTables() error {
 		end = append(end, uint64(d.End-start))
 		last = i
 	}
-	if err := writeGroup(w.table(schemaCounters), nil, [][]uint64{digest, begin, end}, "lll"); err != nil {
-		return err
-	}
-	return writeGroup(w.table(schemaSince), [][]uint32{w.since}, nil, "s")
+	return writeGroup(w.table(schemaCounters), nil, [][]uint64{digest, begin, end}, "lll")
 }
 
 // appendedBegin is the begin of a reach as it is stored: 0 if nobody knows it.
@@ -71,7 +157,7 @@ func appendedBegin(begin, start profile.UnixMilli) uint64 {
 	return zigzag(int64(start-begin)) + 1
 }
 
-// readCounters reads what counterTables wrote, where there is something.
+// readCounters reads what counterTable wrote, where there is something.
 func (l *layout) readCounters(tail pieces) error {
 	if l.tables[sectionCounters] == nil || l.digests == nil {
 		return nil
@@ -80,16 +166,12 @@ func (l *layout) readCounters(tail pieces) error {
 	if err != nil {
 		return err
 	}
-	since, err := l.readSince(tail)
-	if err != nil {
-		return err
-	}
-	return l.takeCounters(columns, since)
+	return l.takeCounters(columns)
 }
 
-// takeCounters checks the columns of counters, and since, and takes them.
-func (l *layout) takeCounters(columns [][]uint64, since []uint32) error {
-	c := counters{make([]query.Reach, len(l.digests.digest)), sinceRows{since, slices.Repeat([]int64{noCounter}, len(l.rowSeries))}}
+// takeCounters checks the columns of counters and takes them.
+func (l *layout) takeCounters(columns [][]uint64) error {
+	c := counters{make([]query.Reach, len(l.digests.digest)), slices.Repeat([]int64{noCounter}, len(l.rowSeries))}
 	at, series, used := uint64(0), 0, uint64(0)
 	for i, step := range columns[0] {
 		at += step
@@ -100,8 +182,8 @@ func (l *layout) takeCounters(columns [][]uint64, since []uint32) error {
 		for d >= l.digests.starts[series+1] {
 			series++
 		}
-		if c.since.shift[series] == noCounter {
-			c.since.shift[series] = int64(used) - l.rowSeries[series].rows.first
+		if c.shift[series] == noCounter {
+			c.shift[series] = int64(used) - l.rowSeries[series].rows.first
 			used += uint64(l.rowSeries[series].rows.n)
 		}
 		window := query.WindowRange(l.digests.window[d])
@@ -114,31 +196,6 @@ func (l *layout) takeCounters(columns [][]uint64, since []uint32) error {
 		}
 		c.reach[d] = reach
 	}
-	if used != uint64(len(since)) {
-		return fault.New(fault.Corrupt, "counters: %d rows, and since when of %d", used, len(since))
-	}
 	l.counters = c
 	return nil
-}
-
-func (l *layout) readSince(tail pieces) ([]uint32, error) {
-	t, err := l.table(sectionSince)
-	if err != nil || t == nil {
-		return nil, err
-	}
-	var out []uint32
-	var scratch table.ReadScratch
-	for g := range t.Groups {
-		c := &t.Groups[g].Chunks[0]
-		b, err := tail.at(chunkExtent(c))
-		if err != nil {
-			return nil, err
-		}
-		values, err := c.Uint32s(b, &scratch)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, values...)
-	}
-	return out, nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +29,7 @@ func sinceOf(t *testing.T, in query.Queryable) map[uint64]map[string]uint32 {
 	series, err := in.Select(context.Background())
 	require.NoError(t, err)
 	for _, s := range series {
-		req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: always, TotalsOnly: true}
+		req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: always, TotalsOnly: true, Since: true}
 		require.NoError(t, in.Scan(context.Background(), req, func(r *query.Row) error {
 			if out[r.ID] == nil {
 				out[r.ID] = map[string]uint32{}
@@ -99,7 +102,7 @@ func requireReaches(t *testing.T, b *block.Block) {
 		require.True(t, ok)
 		for _, d := range stated {
 			var want query.Reach
-			req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: query.WindowRange(d.Window), TotalsOnly: true}
+			req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: query.WindowRange(d.Window), TotalsOnly: true, Since: true}
 			require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error {
 				if isTotal(s) {
 					want.Merge(query.ReachOf(r.Time, r.Since))
@@ -122,7 +125,7 @@ func TestTotalsFarApart(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, series, 1)
 		var got []query.Row
-		req := query.ScanRequest{Partition: series[0].Partition, Rows: []uint32{series[0].Rows}, Range: always, TotalsOnly: true}
+		req := query.ScanRequest{Partition: series[0].Partition, Rows: []uint32{series[0].Rows}, Range: always, TotalsOnly: true, Since: true}
 		require.NoError(t, h.Scan(t.Context(), req, func(r *query.Row) error { got = append(got, *r); return nil }))
 		require.Len(t, got, 1)
 		require.EqualValues(t, 2, got[0].Total)
@@ -138,4 +141,27 @@ func allocated(id uint64, at profile.UnixMilli, total int64) *profile.Record {
 		Frames: []uint32{0}, Samples: []profile.Sample{{FrameEnd: 1}}, Values: []int64{total}, LabelSets: make([][]profile.LabelPair, 1),
 	}
 	return &profile.Record{ID: id, Labels: labels.FromStrings(profile.LabelName, "memory", profile.LabelServiceName, "a"), Time: at, Profile: p, SampleEnd: 1}
+}
+
+// A block that lacks what it says to have is found out by those who ask for it, and
+// by nobody else.
+func TestSinceIsMissing(t *testing.T) {
+	h := head.New(ulid.ULID{1}, memoryLog{})
+	require.Nil(t, h.Append(t.Context(), []*profile.Record{allocated(1, start, 7), allocated(2, start+1000, 9)}))
+	dir := store(t, h, block.Options{})
+	raw, err := os.ReadFile(filepath.Join(dir, block.MetaFile))
+	require.NoError(t, err)
+	meta, err := block.ReadMeta(raw)
+	require.NoError(t, err)
+	data, err := os.ReadFile(filepath.Join(dir, block.DataFile))
+	require.NoError(t, err)
+	meta.Sections = slices.DeleteFunc(meta.Sections, func(s block.Section) bool { return s.Name == "since" })
+	b, err := block.Open(t.Context(), meta, memorySource(data))
+	require.NoError(t, err)
+	req := query.ScanRequest{Rows: []uint32{0}, Range: always}
+	n := 0
+	require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error { n++; return nil }))
+	require.Equal(t, 1, n)
+	req.Since = true
+	requireCorrupt(t, []error{b.Scan(t.Context(), req, func(*query.Row) error { return nil })})
 }

@@ -151,10 +151,10 @@ func FuzzSymbols(f *testing.F) {
 	})
 }
 
-// FuzzCounters gives a layout of three row series any tables of running totals.
+// FuzzCounters gives a layout of three row series any table of running totals.
 func FuzzCounters(f *testing.F) {
-	f.Add([]byte{0, 5, 7, 1, 0, 9, 2, 3, 3}, []byte{1, 2, 3, 0, 5, 6})
-	f.Fuzz(func(t *testing.T, b, times []byte) {
+	f.Add([]byte{0, 5, 7, 1, 0, 9, 2, 3, 3})
+	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &layout{
 			rowSeries: []rowSeries{{rows: span{0, 2}}, {rows: span{2, 1}}, {rows: span{3, 3}}},
 			digests:   &digests{window: []int64{0, 1, 7, 8}, digest: make([]query.Digest, 4), starts: []int{0, 2, 3, 4}},
@@ -165,17 +165,15 @@ func FuzzCounters(f *testing.F) {
 		}
 		columns[1], columns[2] = columns[1][:len(b)/3], columns[2][:len(b)/3]
 		columns[0] = columns[0][:len(b)/3]
-		since := make([]uint32, len(times))
-		for i, v := range times {
-			since[i] = uint32(v)
-		}
-		if err := l.takeCounters(columns, since); err != nil {
+		if err := l.takeCounters(columns); err != nil {
 			require.True(t, fault.Is(err, fault.Corrupt), err)
 			return
 		}
-		for i, s := range l.rowSeries {
-			for row := s.rows.first; row < s.rows.end(); row++ {
-				_ = l.counters.since.of(uint32(i), row)
+		end := int64(0)
+		for i := range l.rowSeries { // they follow each other
+			if rows, ok := l.counters.rows(l, uint32(i)); ok {
+				require.Equal(t, span{end, l.rowSeries[i].rows.n}, rows)
+				end = rows.end()
 			}
 		}
 		for i, r := range l.counters.reach {
@@ -265,38 +263,26 @@ func TestWriterMemory(t *testing.T) {
 // about its digests and rows.
 func TestWrongCounters(t *testing.T) {
 	const hour = query.DigestWindow
-	take := func(columns [][]uint64, since ...uint32) (*layout, error) {
+	take := func(columns [][]uint64) (*layout, error) {
 		l := &layout{
 			rowSeries: []rowSeries{{rows: span{0, 3}}, {rows: span{3, 1}}, {rows: span{4, 2}}},
 			digests:   &digests{window: []int64{1, 2, 1, 2}, digest: make([]query.Digest, 4), starts: []int{0, 2, 3, 4}},
 		}
-		return l, l.takeCounters(columns, since)
+		return l, l.takeCounters(columns)
 	}
-	l, err := take([][]uint64{{0, 1, 2}, {1, 0, zigzag(hour+7) + 1}, {5, hour - 1, 0}}, 9, 8, 7, 6, 5)
+	l, err := take([][]uint64{{0, 1, 2}, {1, 0, zigzag(hour+7) + 1}, {5, hour - 1, 0}})
 	require.NoError(t, err)
 	require.Equal(t, []query.Reach{{Begin: hour, End: hour + 5}, {Begin: math.MinInt64, End: 3*hour - 1}, {}, {Begin: hour - 7, End: 2 * hour}}, l.counters.reach)
-	var got []uint32
-	for s, rows := range l.rowSeries {
-		for i := rows.rows.first; i < rows.rows.end(); i++ {
-			got = append(got, l.counters.since.of(uint32(s), i))
-		}
-	}
-	require.Equal(t, []uint32{9, 8, 7, 0, 6, 5}, got)
-	for name, c := range map[string]struct {
-		columns [][]uint64
-		since   []uint32
-	}{
-		"no such digest":          {[][]uint64{{4}, {0}, {0}}, nil},
-		"a number that overflows": {[][]uint64{{2, math.MaxUint64}, {0, 0}, {0, 0}}, []uint32{1}},
-		"one digest twice":        {[][]uint64{{2, 0}, {0, 0}, {0, 0}}, []uint32{1}},
-		"an end in another hour":  {[][]uint64{{2}, {0}, {hour}}, []uint32{1}},
-		"an end that overflows":   {[][]uint64{{2}, {0}, {math.MaxUint64}}, []uint32{1}},
-		"a begin behind the end":  {[][]uint64{{2}, {zigzag(-8) + 1}, {7}}, []uint32{1}},
-		"too few rows":            {[][]uint64{{0}, {0}, {0}}, []uint32{1, 2}},
-		"too many rows":           {[][]uint64{{2}, {0}, {0}}, []uint32{1, 2}},
-		"rows of no digest":       {[][]uint64{{}, {}, {}}, []uint32{1}},
+	require.Equal(t, []int64{0, noCounter, 3 - 4}, l.counters.shift)
+	for name, columns := range map[string][][]uint64{
+		"no such digest":          {{4}, {0}, {0}},
+		"a number that overflows": {{2, math.MaxUint64}, {0, 0}, {0, 0}},
+		"one digest twice":        {{2, 0}, {0, 0}, {0, 0}},
+		"an end in another hour":  {{2}, {0}, {hour}},
+		"an end that overflows":   {{2}, {0}, {math.MaxUint64}},
+		"a begin behind the end":  {{2}, {zigzag(-8) + 1}, {7}},
 	} {
-		_, err := take(c.columns, c.since...)
+		_, err := take(columns)
 		require.True(t, fault.Is(err, fault.Corrupt), "%s: %v", name, err)
 	}
 }
@@ -332,7 +318,7 @@ func TestSinceInManyRowGroups(t *testing.T) {
 	require.NoError(t, err)
 	defer b.Close()
 	rows := 0
-	req := query.ScanRequest{Rows: []uint32{0, 1}, Range: in.TimeRange(), TotalsOnly: true}
+	req := query.ScanRequest{Rows: []uint32{0, 1}, Range: in.TimeRange(), TotalsOnly: true, Since: true}
 	require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error {
 		rows++
 		if want := sinceOfTotal(r); r.Since != want { // require is slow

@@ -193,10 +193,15 @@ func (b *Block) Scan(ctx context.Context, req query.ScanRequest, fn func(*query.
 		}
 	}
 	slices.SortFunc(runs, func(a, b run) int { return int(a.key) - int(b.key) })
-	s := &rowScan{b: b, t: t, fn: fn, totalsOnly: req.TotalsOnly, known: uint32(p.symbols[symStacks].n), since: l.counters.since}
+	s := &rowScan{b: b, t: t, fn: fn, totalsOnly: req.TotalsOnly, known: uint32(p.symbols[symStacks].n)}
 	s.keep = func(g *rowGroup, r run) (from, to int64) { return within(g, r, req.Range) }
 	if req.Spans && !req.TotalsOnly {
 		if s.spans, err = b.spans(ctx, l, req.Partition); err != nil {
+			return err
+		}
+	}
+	if req.Since {
+		if s.since, err = b.sinceOf(ctx, l, req); err != nil {
 			return err
 		}
 	}

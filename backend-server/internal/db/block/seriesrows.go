@@ -86,7 +86,7 @@ func (w *writer) portion(ctx context.Context, req query.ScanRequest, number uint
 	p := &w.held
 	p.reset()
 	w.sorter.begin(len(ranks))
-	req.Spans = true
+	req.Spans, req.Since = true, true
 	err := w.in.Scan(ctx, req, func(r *query.Row) error {
 		p.from = append(p.from, len(p.stacks))
 		p.stacks, p.values = w.sorter.sort(r.Stacks, r.Values, ranks, p.stacks, p.values)

@@ -19,7 +19,7 @@ func (w *writer) tail() error {
 	slices.SortFunc(w.series, func(a, b indexedSeries) int {
 		return cmp.Or(labels.Compare(a.labels, b.labels), cmp.Compare(a.rowSeries, b.rowSeries), cmp.Compare(boolInt(a.scaled), boolInt(b.scaled)))
 	})
-	for _, step := range []func() error{w.partitionTable, w.groupTables, w.seriesTable, w.digestTable, w.counterTables} {
+	for _, step := range []func() error{w.partitionTable, w.groupTables, w.seriesTable, w.digestTable, w.counterTable} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ type writer struct {
 	rowSeries  []rowSeriesCounts
 	series     []indexedSeries
 	digests    []query.RowsDigest
-	since      []uint32 // of the rows of running totals
+	since      []uint32 // of the rows of running totals since the last flush
 
 	peak int // memory of its own, at most
 }
@@ -195,12 +195,15 @@ func (w *writer) flush() error {
 	if err := w.sums.flush(); err != nil {
 		return fmt.Errorf("sums: %w", err)
 	}
+	if err := w.flushSince(); err != nil {
+		return fmt.Errorf("%s: %w", sectionSince, err)
+	}
 	return w.bundle.flush(w.table)
 }
 
 // account notes how much memory the writer has taken.
 func (w *writer) account() {
-	w.peak = max(w.peak, w.rows.size()+w.sums.size()+w.bundle.size()+w.collect.size()+w.sorter.size()+w.held.size())
+	w.peak = max(w.peak, w.rows.size()+w.sums.size()+w.bundle.size()+w.collect.size()+w.sorter.size()+w.held.size()+4*cap(w.since))
 }
 
 // partition writes the rows and sums of a partition and keeps its symbols for

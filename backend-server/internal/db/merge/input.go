@@ -239,7 +239,7 @@ func (in *Input) Scan(ctx context.Context, req query.ScanRequest, fn func(*query
 
 func (in *Input) scanPart(ctx context.Context, req query.ScanRequest, p *part, n *numbers, fn func(*query.Row) error) error {
 	from := make(map[uint32]uint32, len(req.Rows))
-	its := query.ScanRequest{Partition: p.partition, Range: req.Range, TotalsOnly: req.TotalsOnly, Spans: req.Spans}
+	its := query.ScanRequest{Partition: p.partition, Range: req.Range, TotalsOnly: req.TotalsOnly, Spans: req.Spans, Since: req.Since}
 	for _, rows := range req.Rows {
 		if theirs, ok := p.rows[rows]; ok {
 			its.Rows = append(its.Rows, theirs)

@@ -68,6 +68,8 @@ type ScanRequest struct {
 	TotalsOnly bool
 	// Spans asks for the rows' span samples too.
 	Spans bool
+	// Since asks for Row.Since too.
+	Since bool
 }
 
 // Row is one profile of one row series: values by stack.
@@ -80,7 +82,8 @@ type Row struct {
 	N     int   // number of samples, set even where Stacks is left empty
 	// Since is, of a running total, how long before Time the profile was that it
 	// is compared with, in milliseconds: the row is what it grew by in between. 0
-	// where nobody knows, and where values are no running totals.
+	// where nobody knows, where values are no running totals, and where the request
+	// does not ask for it.
 	Since uint32
 	// Stacks are stack indices of the partition, ascending and distinct.
 	Stacks []uint32
