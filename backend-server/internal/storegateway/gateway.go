@@ -68,6 +68,9 @@ type known struct {
 	unreadable error
 	indexed    time.Time // when the index was written that was read last
 	looked     time.Time // when something was gone last
+	// looking is closed when the one who looks for what has taken the place of
+	// what is gone is done; nil if nobody does.
+	looking chan struct{}
 }
 
 // New returns a gateway that is not started.

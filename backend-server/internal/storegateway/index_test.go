@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 	"github.com/thanos-io/objstore"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket"
 	"github.com/hearth-profiles/hearth/backend-server/internal/bucket/buckettest"
@@ -275,4 +276,50 @@ func TestUnreadableDeletionsAreOneTenantsTrouble(t *testing.T) {
 	units, release := view(t, g, all())
 	require.Len(t, units, 1)
 	release()
+}
+
+// A question reads several blocks at once, and ends with the first that is gone.
+// What has taken their place is found all the same, so that who asks again has an
+// answer.
+func TestManyBlocksAreGoneAtOnce(t *testing.T) {
+	bkt := objstore.NewInMemBucket()
+	var old []ulid.ULID
+	for i := range profile.UnixMilli(8) {
+		old = append(old, put(t, bkt, at(100*(i+1))))
+	}
+	slow := false // to look for what is new
+	g := New(Deps{Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: discard(),
+		Deletions: func(ctx context.Context, _ string) (deletion.Rules, error) {
+			if !slow {
+				return nil, nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+				return nil, nil
+			}
+		}})
+	require.NoError(t, g.Sync(t.Context()))
+	units, release := view(t, g, all())
+	require.Len(t, units, len(old))
+
+	made := put(t, bkt, at(100, 200, 300, 400, 500, 600, 700, 800))
+	replace(t, bkt, made, old...)
+	index(t, bkt, time.Now(), made)
+	for _, id := range old {
+		require.NoError(t, bucket.Delete(t.Context(), bkt, team, id))
+	}
+	slow = true
+	question, ctx := errgroup.WithContext(t.Context())
+	for _, u := range units {
+		question.Go(func() error {
+			_, err := u.Select(ctx)
+			return err
+		})
+	}
+	err := question.Wait()
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+	release()
+	shows(t, g, made)
 }

@@ -23,6 +23,8 @@ const (
 	// lookAgainPause is how often a tenant is looked at because something is
 	// gone.
 	lookAgainPause = time.Second
+	// lookAgainLimit is how long that may take.
+	lookAgainLimit = time.Minute
 )
 
 // metaReads is how many meta files are read at a time.
@@ -102,25 +104,47 @@ func (g *Gateway) sync(ctx context.Context, begin time.Time) error {
 
 // lookAgain brings what is known of a tenant up to date, after a block turned out
 // to be gone: who asks again is told of those that have taken its place. Of many
-// who find that out, one looks.
+// who find that out, one looks, and the others wait for it. What fails ends the
+// question that found it out, and with it the reads of other blocks, of which any
+// may be the one that looks; so the look does not end with them.
 func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID) {
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookAgainLimit)
+	defer cancel()
 	g.mu.Lock()
 	t := g.tenant(tenantID)
 	begin := time.Now()
-	busy := begin.Sub(t.looked) < lookAgainPause
-	if !busy {
-		t.looked = begin
+	mine, others := false, t.looking
+	if others == nil && begin.Sub(t.looked) >= lookAgainPause {
+		mine, t.looking, t.looked = true, make(chan struct{}), begin
 	}
 	g.mu.Unlock()
-	if busy {
-		return
-	}
-	if err := g.syncTenant(ctx, tenantID, begin); err != nil {
-		g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
+	switch {
+	case mine:
+		if err := g.syncTenant(look, tenantID, begin); err != nil {
+			g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
+		}
+		g.mu.Lock()
+		close(t.looking)
+		t.looking = nil
+		g.mu.Unlock()
+	case others != nil:
+		select {
+		case <-others:
+		case <-ctx.Done():
+			return
+		}
 	}
 	// An index may have it for as long as no compactor writes another one.
-	if _, err := bucket.Meta(ctx, g.bkt, tenantID, gone); fault.Is(err, fault.NotFound) {
-		g.forget(tenantID, gone)
+	if g.knows(tenantID, gone) {
+		g.forgetIfGone(look, tenantID, gone)
+	}
+}
+
+// forgetIfGone takes a block off the list if the bucket says that it is gone: a
+// listing may lag, and an index may be older than the block.
+func (g *Gateway) forgetIfGone(ctx context.Context, tenantID string, id ulid.ULID) {
+	if _, err := bucket.Meta(ctx, g.bkt, tenantID, id); fault.Is(err, fault.NotFound) {
+		g.forget(tenantID, id)
 	}
 }
 
@@ -160,14 +184,13 @@ func (g *Gateway) syncTenant(ctx context.Context, tenantID string, begin time.Ti
 	for _, id := range unknown {
 		reads.Go(func() error { return g.add(ctx, tenantID, id) })
 	}
-	err := reads.Wait()
 	for _, id := range g.missing(tenantID, there, begin) {
-		// A listing may lag, and an index may be older than the block.
-		if _, metaErr := bucket.Meta(ctx, g.bkt, tenantID, id); fault.Is(metaErr, fault.NotFound) {
-			g.forget(tenantID, id)
-		}
+		reads.Go(func() error {
+			g.forgetIfGone(ctx, tenantID, id)
+			return nil
+		})
 	}
-	return err
+	return reads.Wait()
 }
 
 // index returns the index of a tenant, and whether it is newer than the one that
