@@ -35,11 +35,30 @@ func (c *counters) rows(l *layout, series uint32) (span, bool) {
 	return span{rows.first + c.shift[series], rows.n}, true
 }
 
+// of returns the rows of since that are those of some row series: they follow each
+// other.
+func (c *counters) of(l *layout, series span) (all span) {
+	for s := series.first; s < series.end(); s++ {
+		if rows, ok := c.rows(l, uint32(s)); ok {
+			if all.n == 0 {
+				all.first = rows.first
+			}
+			all.n = rows.end() - all.first
+		}
+	}
+	return all
+}
+
 // sinceRows is query.Row.Since of the rows of running totals of a partition.
 type sinceRows struct {
-	list  []uint32
-	first int64 // the row of since that list begins with
+	sinceList
 	shift []int64
+}
+
+// sinceList is some rows of since.
+type sinceList struct {
+	list  []uint32
+	first int64 // the row that list begins with
 }
 
 // of returns what is known of a row of a row series.
@@ -61,25 +80,17 @@ func (b *Block) sinceOf(ctx context.Context, l *layout, req query.ScanRequest) (
 	if len(l.counters.shift) == 0 || !slices.ContainsFunc(req.Rows, func(s uint32) bool { return int64(s) >= of.first && int64(s) < of.end() && asked(s) }) {
 		return sinceRows{}, nil
 	}
-	var all span // those of a partition follow each other
-	for s := of.first; s < of.end(); s++ {
-		if rows, ok := l.counters.rows(l, uint32(s)); ok {
-			if all.n == 0 {
-				all.first = rows.first
-			}
-			all.n = rows.end() - all.first
-		}
-	}
 	c := b.cache.Load()
-	list, err := entryOf(c, c.since, req.Partition).get(ctx, func() ([]uint32, error) {
-		out, err := b.readSince(ctx, l, all)
+	list, err := entryOf(c, c.since, req.Partition).get(ctx, func() (sinceList, error) {
+		rows := l.counters.of(l, of)
+		out, err := b.readSince(ctx, l, rows)
 		if err != nil {
-			return nil, fmt.Errorf("block %s: %s: %w", b.meta.ID, sectionSince, err)
+			return sinceList{}, fmt.Errorf("block %s: %s: %w", b.meta.ID, sectionSince, err)
 		}
 		c.bytes.Add(4 * int64(cap(out)))
-		return out, nil
+		return sinceList{out, rows.first}, nil
 	})
-	return sinceRows{list, all.first, l.counters.shift}, err
+	return sinceRows{list, l.counters.shift}, err
 }
 
 // readSince reads rows of since.

@@ -46,13 +46,13 @@ type cache struct {
 	rows    map[int]*once[*rowGroup]        // by row group
 	sums    map[int]*once[*rowGroup]
 	spans   map[uint32]*once[spanMap] // by partition
-	since   map[uint32]*once[[]uint32]
+	since   map[uint32]*once[sinceList]
 }
 
 func newCache() *cache {
 	return &cache{
 		bundles: map[int]*once[[]*symbols.Table]{}, rows: map[int]*once[*rowGroup]{},
-		sums: map[int]*once[*rowGroup]{}, spans: map[uint32]*once[spanMap]{}, since: map[uint32]*once[[]uint32]{},
+		sums: map[int]*once[*rowGroup]{}, spans: map[uint32]*once[spanMap]{}, since: map[uint32]*once[sinceList]{},
 	}
 }
 

@@ -244,6 +244,11 @@ func (w *writer) partition(ctx context.Context, s *source) error {
 	w.partitions = append(w.partitions, p)
 	w.meta.Stats.Partitions++
 	w.account()
+	if len(w.since) >= rowsPerRowGroup {
+		if err := w.flushSince(); err != nil {
+			return fmt.Errorf("%s: %w", sectionSince, err)
+		}
+	}
 	if w.bundle.full() {
 		return w.flush()
 	}
