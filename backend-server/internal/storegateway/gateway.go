@@ -67,10 +67,11 @@ type known struct {
 	// unreadable is why deleted is not known; nil if it is.
 	unreadable error
 	indexed    time.Time // when the index was written that was read last
-	looked     time.Time // when something was gone last
+	looked     time.Time // when somebody has looked because something was gone
 	// looking is closed when the one who looks for what has taken the place of
 	// what is gone is done; nil if nobody does.
 	looking chan struct{}
+	found   bool // whether the last look did
 }
 
 // New returns a gateway that is not started.

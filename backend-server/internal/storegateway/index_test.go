@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -321,5 +322,75 @@ func TestManyBlocksAreGoneAtOnce(t *testing.T) {
 	err := question.Wait()
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 	release()
+	shows(t, g, made)
+}
+
+// replaced are blocks that are gone, and the one that has taken their place, which
+// no index has.
+func replaced(t *testing.T, bkt objstore.Bucket, g *Gateway) (old []ulid.ULID, made ulid.ULID) {
+	t.Helper()
+	old = []ulid.ULID{put(t, bkt, at(100)), put(t, bkt, at(200))}
+	require.NoError(t, g.Sync(t.Context()))
+	made = put(t, bkt, at(100, 200))
+	replace(t, bkt, made, old...)
+	for _, id := range old {
+		require.NoError(t, bucket.Delete(t.Context(), bkt, team, id))
+	}
+	return old, made
+}
+
+// As long as nobody could look for what has taken its place, a block that is gone
+// stays: who asks is told, and not given less than there is.
+func TestALookThatFailsForgetsNothing(t *testing.T) {
+	bkt := objstore.NewInMemBucket()
+	var fails error
+	g := New(Deps{Bucket: bkt, Registerer: prometheus.NewRegistry(), Logger: discard(),
+		Deletions: func(context.Context, string) (deletion.Rules, error) { return nil, fails }})
+	old, made := replaced(t, bkt, g)
+	fails = fault.New(fault.Unavailable, "the bucket is away")
+	for range 2 { // the second is within the pause
+		units, release := view(t, g, all())
+		require.ElementsMatch(t, old, mustGet(units))
+		_, err := units[0].Select(t.Context())
+		require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+		release()
+	}
+	fails = nil
+	require.Eventually(t, func() bool {
+		units, release := view(t, g, all())
+		defer release()
+		_, err := units[0].Select(t.Context())
+		return err == nil && len(units) == 1 && units[0].Origin().ID == made
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+// slowMeta is a bucket that takes its time with the meta file of a block.
+type slowMeta struct {
+	objstore.Bucket
+	name       string
+	begun, end chan struct{}
+}
+
+func (b *slowMeta) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == b.name {
+		close(b.begun)
+		<-b.end
+	}
+	return b.Bucket.Get(ctx, name)
+}
+
+// Blocks that are gone are on the list until what has taken their place is.
+func TestNoMomentIsWithoutEither(t *testing.T) {
+	bkt := &slowMeta{Bucket: objstore.NewInMemBucket(), begun: make(chan struct{}), end: make(chan struct{})}
+	g := newGateway(bkt)
+	old, made := replaced(t, bkt.Bucket, g)
+	bkt.name = object(made, block.MetaFile)
+	done := make(chan error)
+	go func() { done <- g.Sync(t.Context()) }()
+	<-bkt.begun
+	time.Sleep(50 * time.Millisecond) // in which they would be forgotten
+	shows(t, g, old...)
+	close(bkt.end)
+	require.NoError(t, <-done)
 	shows(t, g, made)
 }

@@ -24,7 +24,7 @@ const (
 	// gone.
 	lookAgainPause = time.Second
 	// lookAgainLimit is how long that may take.
-	lookAgainLimit = time.Minute
+	lookAgainLimit = 20 * time.Second
 )
 
 // metaReads is how many meta files are read at a time.
@@ -112,21 +112,20 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 	defer cancel()
 	g.mu.Lock()
 	t := g.tenant(tenantID)
+	if t.entries[gone] == nil { // somebody has looked
+		g.mu.Unlock()
+		return
+	}
 	begin := time.Now()
-	mine, others := false, t.looking
-	if others == nil && begin.Sub(t.looked) >= lookAgainPause {
-		mine, t.looking, t.looked = true, make(chan struct{}), begin
+	others := t.looking
+	mine := others == nil && begin.Sub(t.looked) >= lookAgainPause
+	if mine {
+		t.looking = make(chan struct{})
 	}
 	g.mu.Unlock()
 	switch {
 	case mine:
-		if err := g.syncTenant(look, tenantID, begin); err != nil {
-			g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
-		}
-		g.mu.Lock()
-		close(t.looking)
-		t.looking = nil
-		g.mu.Unlock()
+		g.look(look, tenantID, t, begin)
 	case others != nil:
 		select {
 		case <-others:
@@ -134,10 +133,31 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 			return
 		}
 	}
-	// An index may have it for as long as no compactor writes another one.
-	if g.knows(tenantID, gone) {
+	g.mu.Lock()
+	found := t.found
+	g.mu.Unlock()
+	// An index may have it for as long as no compactor writes another one. As long
+	// as nobody could look, it stays: without it, and without what has taken its
+	// place, answers would lack what was in it.
+	if found {
 		g.forgetIfGone(look, tenantID, gone)
 	}
+}
+
+// look brings what is known of t up to date for all that wait for it.
+func (g *Gateway) look(ctx context.Context, tenantID string, t *known, begin time.Time) {
+	var err error
+	done := false
+	defer func() { // after a panic, too
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		close(t.looking)
+		t.looking, t.looked, t.found = nil, time.Now(), done && err == nil
+	}()
+	if err = g.syncTenant(ctx, tenantID, begin); err != nil {
+		g.logger.Warn("a block is gone, and what has taken its place could not be looked for", "tenant", tenantID, "err", err)
+	}
+	done = true
 }
 
 // forgetIfGone takes a block off the list if the bucket says that it is gone: a
@@ -184,13 +204,18 @@ func (g *Gateway) syncTenant(ctx context.Context, tenantID string, begin time.Ti
 	for _, id := range unknown {
 		reads.Go(func() error { return g.add(ctx, tenantID, id) })
 	}
+	if err := reads.Wait(); err != nil {
+		return err // what is gone may be in one that was not read
+	}
+	var looks errgroup.Group
+	looks.SetLimit(metaReads)
 	for _, id := range g.missing(tenantID, there, begin) {
-		reads.Go(func() error {
+		looks.Go(func() error {
 			g.forgetIfGone(ctx, tenantID, id)
 			return nil
 		})
 	}
-	return reads.Wait()
+	return looks.Wait()
 }
 
 // index returns the index of a tenant, and whether it is newer than the one that
