@@ -177,7 +177,7 @@ func (u *unit) enter(parts []digestedPart, together bool) {
 // appendNames names the entries of a row series.
 func appendNames(out []Entry, series []query.Series, together bool) []Entry {
 	for _, s := range series {
-		e := Entry{Series: SeriesOf(s.Labels), Counter: profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))}
+		e := Entry{Series: SeriesOf(s.Labels), Counter: s.IsCounter()}
 		if together && len(out) > 0 { // in no certain order
 			out[0].Series = Series{out[0].Series.Hi + e.Series.Hi, out[0].Series.Lo + e.Series.Lo}
 			continue

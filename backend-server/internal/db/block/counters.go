@@ -73,11 +73,13 @@ func (s *sinceRows) of(series uint32, row int64) uint32 {
 // its rows are of running totals.
 func (b *Block) sinceOf(ctx context.Context, l *layout, req query.ScanRequest) (sinceRows, error) {
 	of := l.partitions[req.Partition].rowSeries
-	asked := func(s uint32) bool {
+	if !slices.ContainsFunc(req.Rows, func(s uint32) bool {
+		if int64(s) < of.first || int64(s) >= of.end() {
+			return false
+		}
 		_, ok := l.counters.rows(l, s)
 		return ok
-	}
-	if len(l.counters.shift) == 0 || !slices.ContainsFunc(req.Rows, func(s uint32) bool { return int64(s) >= of.first && int64(s) < of.end() && asked(s) }) {
+	}) {
 		return sinceRows{}, nil
 	}
 	c := b.cache.Load()
@@ -93,47 +95,34 @@ func (b *Block) sinceOf(ctx context.Context, l *layout, req query.ScanRequest) (
 	return sinceRows{list, l.counters.shift}, err
 }
 
-// readSince reads rows of since.
+// readSince reads rows of since, which are in one row group.
 func (b *Block) readSince(ctx context.Context, l *layout, rows span) ([]uint32, error) {
 	t, err := l.table(sectionSince)
 	if err != nil || t == nil {
 		return nil, orElse(err, errNoTable)
 	}
-	if rows.end() > t.Rows() {
-		return nil, fault.New(fault.Corrupt, "row %d of %d", rows.end(), t.Rows())
+	i := t.Find(rows.first)
+	if i >= len(t.Groups) || rows.end() > t.Groups[i].First+t.Groups[i].Rows {
+		return nil, fault.New(fault.Corrupt, "rows %d to %d are not in one row group", rows.first, rows.end())
 	}
-	var groups []*table.Group
-	var extents []extent
-	for i := t.Find(rows.first); i < len(t.Groups) && t.Groups[i].First < rows.end(); i++ {
-		groups = append(groups, &t.Groups[i])
-		extents = append(extents, chunkExtent(&t.Groups[i].Chunks[0]))
-	}
-	got, err := b.fetchAgain(ctx, extents)
+	g := &t.Groups[i]
+	at := chunkExtent(&g.Chunks[0])
+	got, err := b.fetchAgain(ctx, []extent{at})
 	if err != nil {
 		return nil, err
 	}
-	var out []uint32
-	var scratch table.ReadScratch
-	for i, g := range groups {
-		content, err := got.at(extents[i])
-		if err != nil {
-			return nil, err
-		}
-		values, err := g.Chunks[0].Uint32s(content, &scratch)
-		if err != nil {
-			return nil, err
-		}
-		from, to := max(0, rows.first-g.First), min(int64(len(values)), rows.end()-g.First)
-		out = append(out, values[min(from, to):to]...)
+	content, err := got.at(at)
+	if err != nil {
+		return nil, err
 	}
-	if int64(len(out)) != rows.n {
-		return nil, fault.New(fault.Corrupt, "%d rows of %d", len(out), rows.n)
+	values, err := g.Chunks[0].Uint32s(content, new(table.ReadScratch))
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
-}
-
-func isCounter(s query.Series) bool {
-	return profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))
+	if int64(len(values)) != g.Rows {
+		return nil, fault.New(fault.Corrupt, "%d rows of %d", len(values), g.Rows)
+	}
+	return slices.Clone(values[rows.first-g.First : rows.end()-g.First]), nil // not all of the group is kept
 }
 
 // flushSince writes since when the rows that were added last grew.

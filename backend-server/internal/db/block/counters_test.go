@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -35,15 +33,11 @@ func sinceOf(t *testing.T, in query.Queryable) map[uint64]map[string]uint32 {
 				out[r.ID] = map[string]uint32{}
 			}
 			out[r.ID][s.Labels.String()] = r.Since
-			require.Equal(t, isTotal(s), r.Since > 0, "%s", s.Labels)
+			require.Equal(t, s.IsCounter(), r.Since > 0, "%s", s.Labels)
 			return nil
 		}))
 	}
 	return out
-}
-
-func isTotal(s query.Series) bool {
-	return profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))
 }
 
 // Since when running totals grew by what a row says is known of a head, of the
@@ -104,7 +98,7 @@ func requireReaches(t *testing.T, b *block.Block) {
 			var want query.Reach
 			req := query.ScanRequest{Partition: s.Partition, Rows: []uint32{s.Rows}, Range: query.WindowRange(d.Window), TotalsOnly: true, Since: true}
 			require.NoError(t, b.Scan(t.Context(), req, func(r *query.Row) error {
-				if isTotal(s) {
+				if s.IsCounter() {
 					want.Merge(query.ReachOf(r.Time, r.Since))
 					found++
 				}
@@ -148,13 +142,7 @@ func allocated(id uint64, at profile.UnixMilli, total int64) *profile.Record {
 func TestSinceIsMissing(t *testing.T) {
 	h := head.New(ulid.ULID{1}, memoryLog{})
 	require.Nil(t, h.Append(t.Context(), []*profile.Record{allocated(1, start, 7), allocated(2, start+1000, 9)}))
-	dir := store(t, h, block.Options{})
-	raw, err := os.ReadFile(filepath.Join(dir, block.MetaFile))
-	require.NoError(t, err)
-	meta, err := block.ReadMeta(raw)
-	require.NoError(t, err)
-	data, err := os.ReadFile(filepath.Join(dir, block.DataFile))
-	require.NoError(t, err)
+	meta, data := contents(t, store(t, h, block.Options{}))
 	meta.Sections = slices.DeleteFunc(meta.Sections, func(s block.Section) bool { return s.Name == "since" })
 	b, err := block.Open(t.Context(), meta, memorySource(data))
 	require.NoError(t, err)

@@ -102,16 +102,22 @@ func TestShortRangesOfManyHours(t *testing.T) {
 	}
 }
 
-// Digests that do not fit the rows are found out.
-func TestWrongDigests(t *testing.T) {
-	h, _ := fill(t, 40)
-	dir := store(t, h, block.Options{})
+// contents reads the files of a block.
+func contents(t *testing.T, dir string) (*block.Meta, []byte) {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(dir, block.MetaFile))
 	require.NoError(t, err)
 	meta, err := block.ReadMeta(raw)
 	require.NoError(t, err)
 	data, err := os.ReadFile(filepath.Join(dir, block.DataFile))
 	require.NoError(t, err)
+	return meta, data
+}
+
+// Digests that do not fit the rows are found out.
+func TestWrongDigests(t *testing.T) {
+	h, _ := fill(t, 40)
+	meta, data := contents(t, store(t, h, block.Options{}))
 	var of [2][]byte
 	for i, name := range []string{"digests", "series"} {
 		for _, s := range meta.Sections {

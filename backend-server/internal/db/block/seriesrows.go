@@ -33,7 +33,7 @@ func (w *writer) writeSeries(ctx context.Context, s *source, rows sourceSeries, 
 		return false, err
 	}
 	number := uint32(len(w.rowSeries))
-	w.rowSeries = append(w.rowSeries, rowSeriesCounts{group: group, counter: slices.ContainsFunc(rows.series, isCounter)})
+	w.rowSeries = append(w.rowSeries, rowSeriesCounts{group: group, counter: slices.ContainsFunc(rows.series, query.Series.IsCounter)})
 	for _, req.Range = range portions {
 		if err := w.portion(ctx, req, number, ranks, p); err != nil {
 			return false, err

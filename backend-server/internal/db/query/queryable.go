@@ -59,6 +59,11 @@ type Series struct {
 	Scaled bool
 }
 
+// IsCounter reports whether the rows are what running totals grew by.
+func (s Series) IsCounter() bool {
+	return profile.IsCounter(s.Labels, s.Labels.Get(profile.LabelType))
+}
+
 // ScanRequest asks for the rows of some row series of one partition.
 type ScanRequest struct {
 	Partition uint32
