@@ -108,7 +108,7 @@ func (g *Gateway) sync(ctx context.Context, begin time.Time) error {
 // question that found it out, and with it the reads of other blocks, of which any
 // may be the one that looks; so the look does not end with them.
 func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID) {
-	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookAgainLimit)
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookAgainLimit)
 	defer cancel()
 	g.mu.Lock()
 	t := g.tenant(tenantID)
@@ -125,7 +125,7 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 	g.mu.Unlock()
 	switch {
 	case mine:
-		g.look(look, tenantID, t, begin)
+		g.look(detached, tenantID, t, begin)
 	case others != nil:
 		select {
 		case <-others:
@@ -134,13 +134,13 @@ func (g *Gateway) lookAgain(ctx context.Context, tenantID string, gone ulid.ULID
 		}
 	}
 	g.mu.Lock()
-	found := t.found
+	left := t.found && t.entries[gone] != nil
 	g.mu.Unlock()
 	// An index may have it for as long as no compactor writes another one. As long
 	// as nobody could look, it stays: without it, and without what has taken its
 	// place, answers would lack what was in it.
-	if found {
-		g.forgetIfGone(look, tenantID, gone)
+	if left {
+		g.forgetIfGone(detached, tenantID, gone)
 	}
 }
 
