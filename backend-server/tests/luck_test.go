@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 )
 
 // firstSeed gives the draws of all tests. When a process is killed still depends
@@ -22,11 +24,7 @@ type luck struct {
 // it.
 func newLuck(t *testing.T) *luck {
 	t.Helper()
-	seed := *firstSeed
-	if seed == 0 {
-		seed = rand.Uint64() >> 16
-	}
-	t.Logf("-tests.seed=%d", seed)
+	seed := dbtest.Seed(t, "tests.seed", *firstSeed)
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(t.Name()))
 	return &luck{rng: rand.New(rand.NewPCG(seed, name.Sum64()))}

@@ -3,11 +3,12 @@ package db_test
 import (
 	"context"
 	"flag"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 )
 
 // Without flags TestTwin takes a sample of some seconds, the same each time.
@@ -26,17 +27,13 @@ const sampleWorlds = 12
 // TestTwin does random things to databases and compares every answer with that
 // of a list of all records, from which it is computed anew.
 func TestTwin(t *testing.T) {
-	seed, most := *firstSeed, *operations
-	if seed == 0 {
-		seed = rand.Uint64() >> 16
-	}
+	seed, most := dbtest.Seed(t, "db.seed", *firstSeed), *operations
 	if most == 0 {
 		most = sampleWorlds * worldOperations
 		if testing.Short() { // under the race detector, where it is slow
 			most = worldOperations
 		}
 	}
-	t.Logf("first seed %d", seed)
 	counts, began, done := map[string]int{}, time.Now(), 0
 	for world := uint64(0); done < most; world++ {
 		done += runWorld(t, seed+world, min(worldOperations, most-done), counts)

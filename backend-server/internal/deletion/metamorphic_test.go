@@ -39,10 +39,7 @@ func openDB(t *testing.T) *db.DB {
 // A database under rules answers every question as one that was never given what
 // they delete, whether it lies in heads or in blocks.
 func TestAnswersAreThoseOfWhatIsLeft(t *testing.T) {
-	first, seeds := *firstSeed, uint64(40)
-	if first == 0 {
-		first = rand.Uint64() >> 16
-	}
+	first, seeds := dbtest.Seed(t, "deletion.seed", *firstSeed), uint64(40)
 	if testing.Short() { // under the race detector, where it is slow
 		seeds = 5
 	}

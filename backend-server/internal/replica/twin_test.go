@@ -2,11 +2,12 @@ package replica_test
 
 import (
 	"flag"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hearth-profiles/hearth/backend-server/internal/db/dbtest"
 )
 
 // Without flags TestTwin takes a sample of some seconds, the same each time.
@@ -40,14 +41,9 @@ func TestTwin(t *testing.T) {
 	t.Logf("%d operations in %s: %v", done, time.Since(began).Round(time.Second), counts)
 }
 
-// drawSeed returns the seed of a test and tells it.
 func drawSeed(t *testing.T) uint64 {
-	seed := *firstSeed
-	if seed == 0 {
-		seed = rand.Uint64() >> 16
-	}
-	t.Logf("-replica.seed=%d", seed)
-	return seed
+	t.Helper()
+	return dbtest.Seed(t, "replica.seed", *firstSeed)
 }
 
 // runWorld does n random operations to a world and returns how many that were.

@@ -50,10 +50,7 @@ func open(t *testing.T) *db.DB {
 // while they grow, the same questions. The answers are those of the twin: also
 // those of an engine that forgets everything between two questions.
 func TestAnswersDoNotDependOnTheSpread(t *testing.T) {
-	first, seeds := *firstSeed, uint64(3)
-	if first == 0 {
-		first = rand.Uint64() >> 16
-	}
+	first, seeds := dbtest.Seed(t, "query.seed", *firstSeed), uint64(3)
 	if testing.Short() { // under the race detector, where it is slow
 		seeds = 1
 	}
